@@ -1,0 +1,82 @@
+// VFS: the namespace of one volume by inode and name, as a mount uses it. Every method rejects with OfsError, whose
+// status has an errno (proto/status.ts).
+
+import type { ByteString } from '../../proto/codec.js';
+import type { Attr, Time } from '../../proto/meta/index.js';
+
+/** Who acts: the owner of what is made. Permissions are the kernel's to check (`default_permissions`). */
+export interface Credentials {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** `valid` is a set of SetAttr flags; other fields are then ignored. */
+export interface SetAttributes {
+  valid: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  size: number;
+  atime: Time;
+  mtime: Time;
+}
+
+export interface DirectoryEntry {
+  name: ByteString;
+  attr: Attr;
+}
+
+export interface DirectoryPage {
+  entries: DirectoryEntry[];
+  /** Give it as `after` for the next page. */
+  cursor: ByteString;
+  end: boolean;
+}
+
+/** An open file. `version` is the content version as of the open: a cache of an older one must be dropped. */
+export interface FileHandle {
+  readonly inode: number;
+  readonly version: number;
+}
+
+export interface Vfs {
+  readonly root: number;
+  lookup(parent: number, name: ByteString): Promise<Attr>;
+  /** Includes what this client has written and not committed yet. */
+  getattr(inode: number): Promise<Attr>;
+  setattr(inode: number, attributes: SetAttributes): Promise<Attr>;
+  mknod(parent: number, name: ByteString, mode: number, rdev: number, who: Credentials): Promise<Attr>;
+  mkdir(parent: number, name: ByteString, mode: number, who: Credentials): Promise<Attr>;
+  symlink(parent: number, name: ByteString, target: ByteString, who: Credentials): Promise<Attr>;
+  readlink(inode: number): Promise<ByteString>;
+  unlink(parent: number, name: ByteString): Promise<void>;
+  rmdir(parent: number, name: ByteString): Promise<void>;
+  rename(parent: number, name: ByteString, newParent: number, newName: ByteString, flags: number): Promise<void>;
+  link(inode: number, parent: number, name: ByteString): Promise<Attr>;
+  readdir(inode: number, after: ByteString, limit: number): Promise<DirectoryPage>;
+  statfs(): Promise<{ files: number; usedBytes: number; totalBytes: number; freeBytes: number }>;
+  xattrGet(inode: number, name: ByteString): Promise<Uint8Array>;
+  xattrSet(inode: number, name: ByteString, value: Uint8Array, flags: number): Promise<void>;
+  xattrList(inode: number): Promise<ByteString[]>;
+  xattrRemove(inode: number, name: ByteString): Promise<void>;
+
+  /** `flags` of open(2). Truncates with O_TRUNC. */
+  open(inode: number, flags: number): Promise<{ handle: FileHandle; attr: Attr }>;
+  /** With `exclusive` EXIST when the name stands; otherwise opens what stands. */
+  create(
+    parent: number,
+    name: ByteString,
+    mode: number,
+    flags: number,
+    who: Credentials,
+  ): Promise<{ handle: FileHandle; attr: Attr }>;
+  /** Fills `target` from `offset`, as of when the read began; resolves with the bytes read, fewer only at the end. */
+  read(handle: FileHandle, offset: number, target: Buffer): Promise<number>;
+  /** Takes `data` over into the write buffer (copied before it resolves). Waits only where the buffer is full. */
+  write(handle: FileHandle, offset: number, data: Buffer): Promise<void>;
+  /** Writes, commits and waits: close(2) and fsync(2). Rejects with the first error of any write since the last. */
+  flush(handle: FileHandle): Promise<void>;
+  release(handle: FileHandle): Promise<void>;
+  /** Flushes everything, ends the session. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,5 @@
+export * from './attributes.js';
+export * from './object.js';
+export * from './operations.js';
+export * from './rows.js';
+export * from './slices.js';
