@@ -71,7 +71,7 @@ export const limits = {
   syncReadBytes: 64 * KIB,
 
   // Connections.
-  tcpConnectionsPerPeer: 8,
+  serverConnections: 16_384,
   tcpSendQueueBytes: 32 * MIB,
   reconnectMaxMs: 2_000,
   requestTimeoutMs: 60_000,

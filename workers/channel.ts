@@ -31,7 +31,7 @@ export interface Request {
   /** Valid until answered. */
   readonly payload: Buffer;
   /**
-   * Answers, once, at any time, on this thread. `body` and the pieces of `payload` are copied or sent before it
+   * Answers, once, at any time, on this thread. With a status other than OK `body` is a message for people, in UTF-8. `body` and the pieces of `payload` are copied or sent before it
    * returns. When the asker is gone it does nothing.
    */
   answer(status: number, body?: Uint8Array, payload?: readonly Uint8Array[]): void;

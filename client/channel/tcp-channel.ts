@@ -1,0 +1,201 @@
+// A channel to another process over one TCP connection that outlives the connection: it connects again with growing
+// pauses, and sends again, under the same numbers, what was not answered, so that the service's dedupe table makes a
+// retry the same request. A request ends with TIMEOUT when limits.requestTimeoutMs have passed; its outcome is then
+// unknown.
+
+import net from 'node:net';
+import { DecodeError, encode, Reader, Writer } from '../../proto/codec.js';
+import { emptyHeader, FRAME_HEADER_BYTES, FrameFlag, type FrameHeader, writeHeader } from '../../proto/frame.js';
+import { FrameAssembler } from '../../proto/frame-stream.js';
+import { limits } from '../../proto/limits.js';
+import { metaOperations } from '../../proto/meta/index.js';
+import { Status } from '../../proto/status.js';
+import type { Channel, OnAnswer } from '../../workers/channel.js';
+
+const NOTHING = Buffer.alloc(0);
+const HELLO = metaOperations.hello;
+const RECONNECT_FIRST_MS = 10;
+const SWEEP_MS = 1000;
+
+interface Pending {
+  readonly kind: number;
+  readonly group: number;
+  readonly body: Buffer;
+  readonly payload: Buffer | null;
+  readonly onAnswer: OnAnswer;
+  readonly deadline: number;
+}
+
+export interface TcpChannelOptions {
+  host: string;
+  port: number;
+  /** Under which retries are known to the service; 0 where operations may be repeated. */
+  session: number;
+}
+
+export class TcpChannel implements Channel {
+  /** Unanswered requests by number, in order of sending. */
+  private readonly pending = new Map<number, Pending>();
+  private nextNumber = 1;
+  private session: number;
+  private socket: net.Socket | null = null;
+  private connected = false;
+  private closed = false;
+  private pauseMs = RECONNECT_FIRST_MS;
+  private reconnectTimer: NodeJS.Timeout | null = null;
+  private readonly sweepTimer: NodeJS.Timeout;
+  private readonly out = new Writer(16 * 1024);
+  private readonly queued: Buffer[] = [];
+  private flushPlanned = false;
+  private readonly header = emptyHeader();
+  private readonly reader = new Reader();
+
+  constructor(private readonly options: TcpChannelOptions) {
+    this.session = options.session;
+    this.sweepTimer = setInterval(() => this.sweep(), SWEEP_MS);
+    this.sweepTimer.unref();
+    this.connect();
+  }
+
+  call(kind: number, group: number, body: Uint8Array, payload: Buffer | null, onAnswer: OnAnswer): void {
+    if (this.closed || this.pending.size >= limits.requestsInFlightPerPeer) {
+      const status = this.closed ? Status.CLOSED : Status.BUSY;
+      queueMicrotask(() => onAnswer(status, this.reader.reset(NOTHING), NOTHING));
+      return;
+    }
+    const deadline = performance.now() + limits.requestTimeoutMs;
+    const pending = { kind, group, body: Buffer.from(body), payload, onAnswer, deadline };
+    const number = this.nextNumber++;
+    this.pending.set(number, pending);
+    if (this.connected) this.send(number, pending);
+  }
+
+  /** From now on requests are of another session. Those under way can no longer be told from new ones: TIMEOUT. */
+  rebind(session: number): void {
+    if (session === this.session) return;
+    this.session = session;
+    for (const number of [...this.pending.keys()]) this.settle(number, Status.TIMEOUT, NOTHING, NOTHING);
+    this.socket?.destroy();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    clearInterval(this.sweepTimer);
+    if (this.reconnectTimer !== null) clearTimeout(this.reconnectTimer);
+    this.socket?.destroy();
+    for (const number of [...this.pending.keys()]) this.settle(number, Status.CLOSED, NOTHING, NOTHING);
+  }
+
+  private connect(): void {
+    this.reconnectTimer = null;
+    const { host, port } = this.options;
+    const socket = net.connect({ host, port, noDelay: true, keepAlive: true });
+    const assembler = new FrameAssembler((header, body, payload) => this.receive(header, body, payload));
+    this.socket = socket;
+    socket.on('connect', () => this.begin());
+    socket.on('data', (piece) => {
+      try {
+        assembler.push(piece);
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        socket.destroy();
+      }
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.lost(socket));
+  }
+
+  /** Says who we are, then sends again all that is unanswered, in order. */
+  private begin(): void {
+    this.connected = true;
+    const hello = encode(HELLO.request, { session: this.session, volume: 0 });
+    this.append(HELLO.code, 0, 0, 0, hello, null);
+    for (const [number, pending] of this.pending) this.send(number, pending);
+  }
+
+  private lost(socket: net.Socket): void {
+    if (this.socket !== socket) return;
+    this.socket = null;
+    this.connected = false;
+    this.queued.length = 0;
+    this.out.reset();
+    if (this.closed) return;
+    this.reconnectTimer = setTimeout(() => this.connect(), this.pauseMs);
+    this.pauseMs = Math.min(this.pauseMs * 2, limits.reconnectMaxMs);
+  }
+
+  private send(number: number, pending: Pending): void {
+    const oldest = this.pending.keys().next().value ?? number;
+    this.append(pending.kind, pending.group, number, number - oldest, pending.body, pending.payload);
+  }
+
+  private append(
+    kind: number,
+    group: number,
+    number: number,
+    window: number,
+    body: Buffer,
+    payload: Buffer | null,
+  ): void {
+    const { header, out } = this;
+    header.flags = 0;
+    header.kind = kind;
+    header.number = number;
+    header.group = group;
+    header.window = window;
+    header.status = 0;
+    header.bodyLength = body.length;
+    header.payloadLength = payload === null ? 0 : payload.length;
+    out.ensure(FRAME_HEADER_BYTES + body.length);
+    writeHeader(out.buffer, out.position, header, body);
+    out.position += FRAME_HEADER_BYTES;
+    out.raw(body);
+    if (payload !== null) {
+      this.queued.push(out.take(), payload);
+      out.reset();
+    }
+    if (!this.flushPlanned) {
+      this.flushPlanned = true;
+      queueMicrotask(() => this.flush());
+    }
+  }
+
+  private flush(): void {
+    this.flushPlanned = false;
+    const { socket, queued, out } = this;
+    if (socket !== null && this.connected) {
+      socket.cork();
+      for (const piece of queued) socket.write(piece);
+      if (out.position > 0) socket.write(out.take());
+      socket.uncork();
+    }
+    queued.length = 0;
+    out.reset();
+  }
+
+  private receive(header: FrameHeader, body: Buffer, payload: Buffer): void {
+    if ((header.flags & FrameFlag.ANSWER) === 0) throw new DecodeError('a request where answers are taken');
+    if (header.number === 0 && header.kind === HELLO.code) {
+      this.pauseMs = RECONNECT_FIRST_MS;
+      return;
+    }
+    this.settle(header.number, header.status, body, payload);
+  }
+
+  private settle(number: number, status: number, body: Buffer, payload: Buffer): void {
+    const pending = this.pending.get(number);
+    if (pending === undefined) return;
+    this.pending.delete(number);
+    pending.onAnswer(status, this.reader.reset(body), payload);
+  }
+
+  /** Ends what has waited too long; requests are in order of their deadlines. */
+  private sweep(): void {
+    const now = performance.now();
+    for (const [number, pending] of this.pending) {
+      if (pending.deadline > now) return;
+      this.settle(number, Status.TIMEOUT, NOTHING, NOTHING);
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export { serveTcp, type TcpServer } from './tcp-server.js';

@@ -1,0 +1,205 @@
+// The TCP side of a service: one listening port a thread. Reads frames, binds each connection to the session of its
+// hello, hands requests to the service and sends answers batched by turn of the event loop. A connection with too many
+// requests under way, or whose answers are not taken, is not read from until that changes.
+
+import net from 'node:net';
+import { DecodeError, Reader, Writer } from '../../proto/codec.js';
+import { emptyHeader, FRAME_HEADER_BYTES, FrameFlag, type FrameHeader, writeHeader } from '../../proto/frame.js';
+import { FrameAssembler } from '../../proto/frame-stream.js';
+import { limits } from '../../proto/limits.js';
+import { metaOperations } from '../../proto/meta/index.js';
+import { Status } from '../../proto/status.js';
+import type { Request, Service } from '../../workers/channel.js';
+
+/** Payloads up to this size are cheaper copied behind their header than written on their own. */
+const COPIED_TOGETHER_BYTES = 64 * 1024;
+const NOTHING = Buffer.alloc(0);
+const HELLO = metaOperations.hello;
+
+export interface TcpServer {
+  readonly port: number;
+  /** Stops listening, ends the connections after what is under way was answered or `graceMs` have passed. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Listens on host:port (0: any free one). Rejects with the system's error when the port cannot be had. */
+export async function serveTcp(options: {
+  host: string;
+  port: number;
+  service: Service;
+  /** What a hello is answered with. */
+  name: string;
+  warn: (message: string) => void;
+}): Promise<TcpServer> {
+  const connections = new Set<Connection>();
+  const server = net.createServer({ noDelay: true, keepAlive: true }, (socket) => {
+    const connection = new Connection(socket, options, () => connections.delete(connection));
+    connections.add(connection);
+  });
+  server.maxConnections = limits.serverConnections;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: options.host, port: options.port }, () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+  });
+  server.on('error', (error) => options.warn(`listening on ${options.host}: ${error.message}`));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    close: async (graceMs) => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const connection of connections) connection.finish();
+      const timer = setTimeout(() => {
+        for (const connection of connections) connection.destroy();
+      }, graceMs);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}
+
+class Connection {
+  private session = 0;
+  private underWay = 0;
+  private readonly out = new Writer(16 * 1024);
+  private readonly queued: Buffer[] = [];
+  private flushPlanned = false;
+  private finishing = false;
+  private paused = false;
+  private readonly reader = new Reader();
+  private readonly header = emptyHeader();
+
+  constructor(
+    private readonly socket: net.Socket,
+    private readonly options: { service: Service; name: string; warn: (message: string) => void },
+    private readonly gone: () => void,
+  ) {
+    const assembler = new FrameAssembler((header, body, payload) => this.receive(header, body, payload));
+    socket.on('data', (piece) => {
+      try {
+        assembler.push(piece);
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        this.options.warn(`connection from ${socket.remoteAddress} ended: ${error.message}`);
+        socket.destroy();
+      }
+    });
+    socket.on('drain', () => this.throttle());
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.gone());
+  }
+
+  /** Takes no more requests; ends when those under way are answered. */
+  finish(): void {
+    this.finishing = true;
+    this.endIfDone();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  private receive(header: FrameHeader, body: Buffer, payload: Buffer): void {
+    if ((header.flags & FrameFlag.ANSWER) !== 0) throw new DecodeError('an answer where requests are taken');
+    if ((header.flags & (FrameFlag.SLAB | FrameFlag.NO_CRC)) !== 0) throw new DecodeError('a ring frame on TCP');
+    const request = new TcpRequest(this, header, this.session, this.reader.reset(body), payload);
+    this.underWay++;
+    if (this.finishing) request.answer(Status.CLOSED);
+    else if (header.kind === HELLO.code) this.hello(request);
+    else this.options.service(request);
+    this.throttle();
+  }
+
+  private hello(request: TcpRequest): void {
+    this.session = HELLO.request.read(request.body).session;
+    const writer = new Writer(64);
+    HELLO.answer.write(writer, { server: this.options.name });
+    request.answer(Status.OK, writer.view());
+  }
+
+  send(request: TcpRequest, status: number, body: Uint8Array, payload: readonly Uint8Array[]): void {
+    this.underWay--;
+    if (this.socket.destroyed) return;
+    const { header, out } = this;
+    header.flags = FrameFlag.ANSWER;
+    header.kind = request.kind;
+    header.number = request.number;
+    header.group = request.group;
+    header.status = status;
+    header.bodyLength = body.length;
+    header.payloadLength = 0;
+    for (const piece of payload) header.payloadLength += piece.length;
+    out.ensure(FRAME_HEADER_BYTES + header.bodyLength);
+    writeHeader(out.buffer, out.position, header, body);
+    out.position += FRAME_HEADER_BYTES;
+    out.raw(body);
+    if (header.payloadLength <= COPIED_TOGETHER_BYTES) for (const piece of payload) out.raw(piece);
+    else this.queueLarge(payload);
+    if (!this.flushPlanned) {
+      this.flushPlanned = true;
+      queueMicrotask(() => this.flush());
+    }
+  }
+
+  /** A large payload is copied once, into a buffer that goes to the socket as it is. */
+  private queueLarge(payload: readonly Uint8Array[]): void {
+    this.queued.push(this.out.take(), Buffer.concat(payload));
+    this.out.reset();
+  }
+
+  private flush(): void {
+    this.flushPlanned = false;
+    const { socket, queued, out } = this;
+    if (!socket.destroyed) {
+      socket.cork();
+      for (const piece of queued) socket.write(piece);
+      if (out.position > 0) socket.write(out.take());
+      socket.uncork();
+    }
+    queued.length = 0;
+    out.reset();
+    this.throttle();
+    this.endIfDone();
+  }
+
+  private throttle(): void {
+    const full =
+      this.underWay >= limits.requestsInFlightPerPeer || this.socket.writableLength >= limits.tcpSendQueueBytes;
+    if (full === this.paused) return;
+    this.paused = full;
+    if (full) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  private endIfDone(): void {
+    if (this.finishing && this.underWay === 0 && !this.flushPlanned) this.socket.end();
+  }
+}
+
+class TcpRequest implements Request {
+  readonly kind: number;
+  readonly group: number;
+  readonly number: number;
+  readonly window: number;
+  private answered = false;
+
+  constructor(
+    private readonly connection: Connection,
+    header: FrameHeader,
+    readonly session: number,
+    readonly body: Reader,
+    readonly payload: Buffer,
+  ) {
+    this.kind = header.kind;
+    this.group = header.group;
+    this.number = header.number;
+    this.window = header.window;
+  }
+
+  answer(status: number, body: Uint8Array = NOTHING, payload: readonly Uint8Array[] = []): void {
+    if (this.answered) throw new Error(`request ${this.number} of kind ${this.kind} answered twice`);
+    this.answered = true;
+    this.connection.send(this, status, body, payload);
+  }
+}
