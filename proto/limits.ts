@@ -41,6 +41,12 @@ export const limits = {
   ringMessageBytes: 256 * KIB,
   slabBytes: 64 * MIB,
   slabMinBytes: 16 * KIB,
+  slabMaxBytes: 4 * MIB,
+  slabWaiters: 32_768,
+  ringBatchMessages: 128,
+  channelQueueBytes: 16 * MIB,
+  threadStopMs: 15_000,
+  poolQueueTasks: 1024,
   requestsInFlightPerPeer: 4096,
   ioPoolThreads: 16,
 
@@ -72,6 +78,7 @@ export const limits = {
 
   // Connections.
   serverConnections: 16_384,
+  connectTimeoutMs: 5_000,
   tcpSendQueueBytes: 32 * MIB,
   reconnectMaxMs: 2_000,
   requestTimeoutMs: 60_000,
@@ -97,6 +104,10 @@ export function assertLimits(): void {
   assert(limits.slabBytes >= 4 * limits.blockBytes);
   assert((limits.ringBytes & (limits.ringBytes - 1)) === 0);
   assert(limits.ringMessageBytes * 2 <= limits.ringBytes);
+  assert(limits.channelQueueBytes >= limits.frameBodyBytes + limits.framePayloadBytes + limits.ringMessageBytes);
+  assert((limits.slabMinBytes & (limits.slabMinBytes - 1)) === 0 && (limits.slabMaxBytes & (limits.slabMaxBytes - 1)) === 0);
+  assert(limits.slabMinBytes < limits.slabMaxBytes && limits.slabBytes % limits.slabMaxBytes === 0);
+  assert(limits.slabMaxBytes >= limits.framePayloadBytes);
   assert(limits.raftEntryBytes <= limits.walBatchBytes);
   assert(limits.walBatchBytes <= limits.walSegmentBytes / 2);
   assert(limits.raftEntryBytes <= limits.raftUncommittedBytes);

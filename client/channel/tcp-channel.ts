@@ -74,6 +74,7 @@ export class TcpChannel implements Channel {
   rebind(session: number): void {
     if (session === this.session) return;
     this.session = session;
+    if (!this.connected && this.pending.size === 0) return;
     for (const number of [...this.pending.keys()]) this.settle(number, Status.TIMEOUT, NOTHING, NOTHING);
     this.socket?.destroy();
   }

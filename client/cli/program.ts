@@ -1,0 +1,43 @@
+// The commands of `ofs` and how every one of them ends: 0 done, 1 failed (standard error says on what and what to do),
+// 2 called wrongly.
+
+import { Command, CommanderError } from 'commander';
+import { DecodeError } from '../../proto/codec.js';
+import { assertLimits } from '../../proto/limits.js';
+import { OfsError } from '../../proto/status.js';
+import { keyCommand } from './key.js';
+import { say } from './output.js';
+import { volumeCommand } from './volume.js';
+
+const FAILED = 1;
+const CALLED_WRONGLY = 2;
+
+export function buildProgram(): Command {
+  const program = new Command('ofs');
+  program
+    .description('OrangeFS: one namespace over S3 and POSIX, for model training')
+    .version('0.1.0')
+    .showHelpAfterError('(add --help for what can be given)')
+    .exitOverride();
+  volumeCommand(program);
+  keyCommand(program);
+  return program;
+}
+
+export async function run(argv: string[]): Promise<void> {
+  assertLimits();
+  try {
+    await buildProgram().parseAsync(argv);
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+/** Says an error and gives the exit code. What is not a known kind of failure is a fault of ours, and is thrown on. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : CALLED_WRONGLY;
+  const known = error instanceof OfsError || error instanceof DecodeError || (error as Error).name === 'StartError';
+  if (!known) throw error;
+  say(`ofs: ${(error as Error).message}`);
+  return FAILED;
+}

@@ -1,0 +1,1 @@
+export { type ClusterInfo, type ConnectOptions, connectRemote, type RemoteNode, type Server } from './remote.js';

@@ -1,0 +1,95 @@
+// How a program outside the node's process reaches a node: asks one meta port where everything is, then keeps a channel
+// to each meta and block thread.
+
+import net from 'node:net';
+import { limits } from '../../proto/limits.js';
+import type { MetaOperations } from '../../proto/meta/index.js';
+import type { AnswerOf } from '../../proto/operation.js';
+import { OfsError, Status } from '../../proto/status.js';
+import { MetaClient, TcpChannel } from '../channel/index.js';
+
+export type ClusterInfo = AnswerOf<MetaOperations['clusterInfo']>;
+
+export interface Server {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface RemoteNode {
+  readonly meta: MetaClient;
+  /** One for each block thread; a blob's volume number modulo their count is its thread. */
+  readonly blockChannels: readonly TcpChannel[];
+  readonly info: ClusterInfo;
+  close(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  server: Server;
+  /** What the service shows of this client. */
+  client: string;
+  warn: (message: string) => void;
+}
+
+/** Rejects with OfsError CLOSED, saying what to do, when no node answers there. */
+export async function connectRemote(options: ConnectOptions): Promise<RemoteNode> {
+  const { server } = options;
+  await probe(server);
+  const first = new TcpChannel({ ...server, session: 0 });
+  const asking = metaClient([first], options);
+  const info = await within(asking.call('clusterInfo', 0, {}), server);
+  await asking.close();
+  const metaChannels = info.metaPorts.map((port) => new TcpChannel({ host: server.host, port, session: 0 }));
+  const blockChannels = info.blockPorts.map((port) => new TcpChannel({ host: server.host, port, session: 0 }));
+  const meta = metaClient(metaChannels, options);
+  return {
+    meta,
+    blockChannels,
+    info,
+    close: async () => {
+      await meta.close();
+      for (const channel of blockChannels) channel.close();
+    },
+  };
+}
+
+function metaClient(channels: readonly TcpChannel[], { client, warn }: ConnectOptions): MetaClient {
+  const onSession = (session: number): void => {
+    for (const channel of channels) channel.rebind(session);
+  };
+  return new MetaClient({ channels, local: null, client, onSession, warn });
+}
+
+/** One plain connection, so that a wrong address is said at once and not after the retries of a channel. */
+async function probe(server: Server): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const socket = net.connect({ ...server, timeout: limits.connectTimeoutMs });
+    const refuse = (why: string): void => {
+      socket.destroy();
+      reject(unreachable(server, why));
+    };
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.on('timeout', () => refuse('no answer'));
+    socket.on('error', (error) => refuse(error.message));
+  });
+}
+
+async function within<T>(answer: Promise<T>, server: Server): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const why = 'something listens there that does not speak the OrangeFS protocol, or it is still starting';
+    timer = setTimeout(() => reject(unreachable(server, why)), limits.connectTimeoutMs);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unreachable({ host, port }: Server, why: string): OfsError {
+  const advice = 'Start a node with `npm start`, or give its --listen address with --server HOST:PORT';
+  return new OfsError(Status.CLOSED, `no node answers at ${host}:${port}: ${why}. ${advice}`);
+}
