@@ -55,9 +55,21 @@ export const limits = {
   raftUncommittedBytes: 64 * MIB,
   raftInflightMessages: 256,
   raftMessageBytes: 1 * MIB,
+  raftMessageEntries: 65_536,
+  raftWindowBytes: 4 * MIB,
+  raftApplyBytes: 4 * MIB,
+  raftGroupsPerThread: 4096,
+  raftVoters: 16,
+  raftTickMs: 100,
+  raftHeartbeatTicks: 1,
+  raftElectionTicks: 10,
   walSegmentBytes: 64 * MIB,
   walBatchBytes: 16 * MIB,
   walRecycledSegments: 4,
+  walPreparedSegments: 2,
+  walReserveBytes: 512 * KIB,
+  walFillBytes: 1 * MIB,
+  walRetryMs: 1_000,
   transactionKeys: 100_000,
   pendingTransactions: 16_384,
   queueRequests: 16_384,
@@ -105,12 +117,20 @@ export function assertLimits(): void {
   assert((limits.ringBytes & (limits.ringBytes - 1)) === 0);
   assert(limits.ringMessageBytes * 2 <= limits.ringBytes);
   assert(limits.channelQueueBytes >= limits.frameBodyBytes + limits.framePayloadBytes + limits.ringMessageBytes);
-  assert((limits.slabMinBytes & (limits.slabMinBytes - 1)) === 0 && (limits.slabMaxBytes & (limits.slabMaxBytes - 1)) === 0);
+  assert(
+    (limits.slabMinBytes & (limits.slabMinBytes - 1)) === 0 && (limits.slabMaxBytes & (limits.slabMaxBytes - 1)) === 0,
+  );
   assert(limits.slabMinBytes < limits.slabMaxBytes && limits.slabBytes % limits.slabMaxBytes === 0);
   assert(limits.slabMaxBytes >= limits.framePayloadBytes);
   assert(limits.raftEntryBytes <= limits.walBatchBytes);
   assert(limits.walBatchBytes <= limits.walSegmentBytes / 2);
+  assert(limits.raftEntryBytes + limits.walReserveBytes <= limits.walBatchBytes);
+  assert(
+    limits.raftGroupsPerThread * 64 <= limits.walReserveBytes / 2,
+    'a segment opens with the state of every group',
+  );
   assert(limits.raftEntryBytes <= limits.raftUncommittedBytes);
+  assert(limits.raftElectionTicks >= 3 * limits.raftHeartbeatTicks);
   assert(limits.sessionRenewMs * 3 <= limits.sessionLifetimeMs);
   assert(limits.appendBatchBytes >= limits.blockBytes * 2);
   assert(limits.slicesPerChunkBeforeCompaction < limits.slicesPerChunk);
