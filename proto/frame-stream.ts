@@ -2,11 +2,14 @@
 // handed on. What lies whole in one piece is handed on as a view of it; what does not is copied once.
 
 import { Buffer } from 'node:buffer';
-import { checkFrame, emptyHeader, FRAME_HEADER_BYTES, type FrameHeader, readHeader } from './frame.js';
+import { DecodeError } from './codec.js';
+import { checkFrame, emptyHeader, FRAME_HEADER_BYTES, FrameFlag, type FrameHeader, readHeader } from './frame.js';
 
 /** `body` and `payload` are views that stay valid as long as they are referenced; `header` only during the call. */
 export type FrameSink = (header: FrameHeader, body: Buffer, payload: Buffer) => void;
 
+/** A stream has a CRC in each frame and no slab to refer to. */
+const RING_ONLY = FrameFlag.NO_CRC | FrameFlag.SLAB;
 const NOTHING = Buffer.alloc(0);
 
 export class FrameAssembler {
@@ -73,6 +76,7 @@ export class FrameAssembler {
 
   private deliver(source: Buffer, at: number): void {
     const header = this.header;
+    if ((header.flags & RING_ONLY) !== 0) throw new DecodeError('a frame for rings in a stream');
     checkFrame(source, at, header);
     const body = at + FRAME_HEADER_BYTES;
     const payload = body + header.bodyLength;

@@ -102,7 +102,6 @@ class Connection {
 
   private receive(header: FrameHeader, body: Buffer, payload: Buffer): void {
     if ((header.flags & FrameFlag.ANSWER) !== 0) throw new DecodeError('an answer where requests are taken');
-    if ((header.flags & (FrameFlag.SLAB | FrameFlag.NO_CRC)) !== 0) throw new DecodeError('a ring frame on TCP');
     const request = new TcpRequest(this, header, this.session, this.reader.reset(body), payload);
     this.underWay++;
     if (this.finishing) request.answer(Status.CLOSED);
