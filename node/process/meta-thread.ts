@@ -1,0 +1,61 @@
+// A meta thread: the raft groups that fall to it, for the rings of this process and for TCP. Deleted blobs go to the
+// block threads through rings.
+
+import { limits } from '../../proto/limits.js';
+import { encode } from '../../proto/codec.js';
+import { blobOf, blockVolume } from '../../proto/ids.js';
+import { blockOperations } from '../../proto/block/index.js';
+import { OfsError, Status, statusName } from '../../proto/status.js';
+import { type Channel, joinHost } from '../../workers/index.js';
+import { type DeletedBlob, openMetaService } from '../meta/index.js';
+import { serveTcp } from '../rpc/index.js';
+import { endProcess, threadLog } from './thread-log.js';
+import type { MetaThreadData } from './thread-data.js';
+
+const STOP_GRACE_MS = 5_000;
+
+const host = joinHost<MetaThreadData>();
+const { directory, thread, threads, host: address, port, bootId, metaPorts, blockPorts } = host.data;
+const log = threadLog(host.name);
+const warn = (message: string): void => log.warn(message);
+const blockChannels = host.peers('block/').map((peer) => host.channel(peer));
+
+const meta = await openMetaService({
+  directory,
+  thread,
+  threads,
+  leases: host.shared.leases!, // given to every thread by start.ts
+  bootId,
+  deleteBlobs,
+  clusterInfo: { node: host.name, bootId, metaPorts: [...metaPorts], blockPorts: [...blockPorts] },
+  warn,
+  fatal: endProcess(log),
+});
+host.serve(meta.service);
+const tcp = await serveTcp({ host: address, port, service: meta.service, name: host.name, warn });
+host.onStop(async () => {
+  await tcp.close(STOP_GRACE_MS);
+  await meta.close();
+});
+await meta.ready;
+host.ready();
+
+/** Resolves when the tombstones of all blobs are on disk. */
+async function deleteBlobs(blobs: readonly DeletedBlob[]): Promise<void> {
+  const byThread = blockChannels.map((): DeletedBlob[] => []);
+  for (const blob of blobs) byThread[blockVolume(blobOf(blob.blob)) % byThread.length]!.push(blob);
+  await Promise.all(blockChannels.map((channel, index) => deleteAt(channel, byThread[index]!)));
+}
+
+async function deleteAt(channel: Channel, blobs: DeletedBlob[]): Promise<void> {
+  for (let at = 0; at < blobs.length; at += limits.reclaimBatch) {
+    const page = blobs.slice(at, at + limits.reclaimBatch);
+    const { code, request } = blockOperations.blockDelete;
+    await new Promise<void>((resolve, reject) => {
+      channel.call(code, 0, encode(request, { blobs: page }), null, (status) => {
+        if (status === Status.OK) resolve();
+        else reject(new OfsError(status as Status, `deleting ${page.length} blobs: ${statusName(status)}`));
+      });
+    });
+  }
+}
