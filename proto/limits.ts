@@ -115,7 +115,7 @@ export function assertLimits(): void {
   assert(limits.framePayloadBytes >= limits.blockBytes);
   assert(limits.slabBytes >= 4 * limits.blockBytes);
   assert((limits.ringBytes & (limits.ringBytes - 1)) === 0);
-  assert(limits.ringMessageBytes * 2 <= limits.ringBytes);
+  assert((limits.ringMessageBytes + 8) * 2 <= limits.ringBytes);
   assert(limits.channelQueueBytes >= limits.frameBodyBytes + limits.framePayloadBytes + limits.ringMessageBytes);
   assert(
     (limits.slabMinBytes & (limits.slabMinBytes - 1)) === 0 && (limits.slabMaxBytes & (limits.slabMaxBytes - 1)) === 0,
