@@ -19,6 +19,9 @@ export const limits = {
   checksumPieceBytes: 64 * KIB,
   fileBytes: 2 ** 50,
   hardLinks: 65_000,
+  linkRowBytes: 2 * MIB,
+  xattrsPerInode: 4096,
+  directoryDepth: 4096,
 
   // Frames.
   frameBodyBytes: 8 * MIB,
@@ -33,6 +36,10 @@ export const limits = {
   readdirEntries: 4096,
   multipartParts: 10_000,
   multipartDirectSlices: 1000,
+  multipartMinPartBytes: 5 * MIB,
+  slicesPerPartChunk: 256,
+  truncateSlices: 16_384,
+  visibleScan: 1000,
   heldInodesPerRenewal: 65_536,
 
   // Threads.
@@ -74,11 +81,18 @@ export const limits = {
   pendingTransactions: 16_384,
   queueRequests: 16_384,
   dedupeRowsPerSession: 65_536,
+  queueBytes: 64 * MIB,
+  fileQueues: 1024,
+  fileQueueRequests: 1024,
+  metaReaders: 1024,
+  metaMapBytes: 64 * MIB,
   checkpointPieceBytes: 256 * KIB,
   checkpointLogBytes: 256 * MIB,
   sessionLifetimeMs: 15_000,
   sessionRenewMs: 3_000,
   sessions: 65_536,
+  sessionEndedKeepMs: 2 * 3_600_000,
+  heldInodesPerSession: 1 << 20,
   reclaimBatch: 256,
 
   // Block store.
@@ -87,6 +101,23 @@ export const limits = {
   appendBatchBytes: 16 * MIB,
   appendBatchNeedles: 1024,
   syncReadBytes: 64 * KIB,
+  /** Batches up to this are written and synced without leaving the block thread. */
+  appendSyncBytes: 256 * KIB,
+  volumeZeroBytes: 1 * MIB,
+  volumeExtendBytes: 64 * MIB,
+  openVolumesPerThread: 2,
+  volumes: 65_536,
+  volumeFilesPerThread: 256,
+  indexArenaBytes: 16 * 1024 * MIB,
+  indexSyncLines: 65_536,
+  indexBacklogLines: 65_536,
+  blockReadsInFlight: 64,
+  blockReadBufferBytes: 64 * MIB,
+  noSpaceRetryMs: 1_000,
+  compactHolePercent: 50,
+  compactIntervalMs: 10_000,
+  compactBytesPerSecond: 64 * MIB,
+  compactStepBytes: 4 * MIB,
 
   // Connections.
   serverConnections: 16_384,
@@ -98,11 +129,46 @@ export const limits = {
   s3HeaderTimeoutMs: 30_000,
   s3XmlBodyBytes: 2 * MIB,
   s3PartBytes: 5 * 1024 * MIB,
+  s3HeaderBytes: 16 * KIB,
+  s3UserMetadataBytes: 2 * KIB,
+  s3ChunkLineBytes: 4 * KIB,
+  s3KnownAccessKeys: 1024,
+  s3SigningKeys: 16,
+  s3AccessKeyMs: 5_000,
+  s3ReadPieceBytes: 512 * KIB,
+  s3ReadPieces: 128,
+  s3ReadPiecesPerRequest: 2,
+  s3DrainBytes: 16 * MIB,
+  s3CloseMs: 10_000,
+  s3ListRounds: 64,
+  s3CopyAttempts: 4,
   clockSkewMs: 15 * 60_000,
+
+  // Block clients.
+  writerStartBytes: 64 * KIB,
+  writerFloorBytes: 512 * KIB,
+  writerPatienceMs: 250,
+  blocksInFlightPerBlob: 4,
+  blocksInFlightPerWriter: 4,
+  blobRedirects: 8,
+  readsInFlightPerRequest: 16,
+  placesCached: 16_384,
+  volumeFilesOpen: 256,
 
   // Mounts.
   fuseRequestBytes: 1 * MIB,
   fuseBackgroundRequests: 256,
+  fuseHeaderBytes: 4096,
+  fuseThreads: 8,
+  fuseWriteSlotsPerThread: 32,
+  fuseRequestsInFlight: 1024,
+  fuseRequestsPerTurn: 64,
+  fuseReadBufferBytes: 64 * MIB,
+  fuseDirectoryPageEntries: 1024,
+  fuseDirectoryEntries: 16_384,
+  fuseNotices: 65_536,
+  fuseReadAheadBytes: 4 * MIB,
+  fuseStopMs: 5_000,
   writeBufferBytes: 128 * MIB,
   commitIntervalMs: 1_000,
   commitBytes: 32 * MIB,
@@ -132,7 +198,24 @@ export function assertLimits(): void {
   assert(limits.raftEntryBytes <= limits.raftUncommittedBytes);
   assert(limits.raftElectionTicks >= 3 * limits.raftHeartbeatTicks);
   assert(limits.sessionRenewMs * 3 <= limits.sessionLifetimeMs);
+  assert(limits.dedupeRowsPerSession < limits.transactionKeys, 'a session ends in one transaction');
+  assert(limits.heldInodesPerRenewal <= limits.heldInodesPerSession);
+  assert(limits.queueBytes >= limits.frameBodyBytes);
   assert(limits.appendBatchBytes >= limits.blockBytes * 2);
+  assert(limits.appendSyncBytes < limits.appendBatchBytes);
+  assert(limits.volumeNeedles <= 2 ** 25, 'a sequence has 25 bits');
+  assert(limits.volumeBytes <= 2 ** 34, 'an index line counts 8 bytes in 31 bits');
+  assert(limits.blockReadBufferBytes >= limits.blockBytes * 2);
+  assert(limits.compactStepBytes >= limits.blockBytes);
   assert(limits.slicesPerChunkBeforeCompaction < limits.slicesPerChunk);
+  assert(limits.fuseRequestBytes >= limits.xattrValueBytes + limits.fuseHeaderBytes);
+  assert(limits.fuseReadBufferBytes >= 4 * limits.fuseRequestBytes);
+  assert(limits.fuseDirectoryPageEntries <= limits.readdirEntries);
+  assert(limits.fuseDirectoryEntries >= 4 * limits.fuseDirectoryPageEntries);
   assert(limits.multipartDirectSlices <= limits.slicesPerRequest);
+  assert((Math.ceil(limits.chunkBytes / limits.multipartMinPartBytes) + 1) * limits.slicesPerPartChunk < limits.slicesPerChunk);
+  assert(limits.truncateSlices * 3 <= limits.transactionKeys);
+  assert(limits.multipartParts * 4 <= limits.transactionKeys);
+  assert(limits.writerStartBytes <= limits.writerFloorBytes && limits.writerFloorBytes <= limits.blockBytes);
+  assert(limits.slabBytes >= limits.blocksInFlightPerWriter * limits.blockBytes);
 }

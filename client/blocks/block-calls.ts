@@ -1,0 +1,93 @@
+// Block operations over channels: which thread of a node answers for a block, and one call as a promise. A volume's
+// blocks are all served by thread `volume % threads`; new blobs go round.
+
+import { type BlockOperations, blockOperations } from '../../proto/block/operations.js';
+import { type Reader, Writer } from '../../proto/codec.js';
+import { blockVolume } from '../../proto/ids.js';
+import { limits } from '../../proto/limits.js';
+import type { AnswerOf, Operation, RequestOf } from '../../proto/operation.js';
+import { OfsError, Status, statusName } from '../../proto/status.js';
+import type { Channel } from '../../workers/channel.js';
+
+type Name = keyof BlockOperations;
+type Request<K extends Name> = RequestOf<BlockOperations[K]>;
+type Answer<K extends Name> = AnswerOf<BlockOperations[K]>;
+/** Sees the payload of an answer, which is a view valid only while it runs. */
+export type OnPayload<T, A> = (answer: A, payload: Buffer) => T;
+
+const BUSY_FIRST_MS = 2;
+const BUSY_MAX_MS = 100;
+
+export class BlockCalls {
+  private readonly writer = new Writer(4096, limits.frameBodyBytes);
+  private next = 0;
+
+  constructor(private readonly channels: readonly Channel[]) {
+    // Clients that start together begin at different threads.
+    this.next = Math.floor(Math.random() * channels.length);
+  }
+
+  /** The channel of the thread that owns a block's volume. */
+  threadOf(block: number): number {
+    return blockVolume(block) % this.channels.length;
+  }
+
+  /** The thread that begins the next blob. */
+  nextThread(): number {
+    this.next = (this.next + 1) % this.channels.length;
+    return this.next;
+  }
+
+  /** One request; BUSY is asked again after a pause, for limits.requestTimeoutMs at most. */
+  async call<K extends Name, T>(
+    name: K,
+    thread: number,
+    request: Request<K>,
+    payload: Buffer | null,
+    onPayload: OnPayload<T, Answer<K>>,
+  ): Promise<T> {
+    const deadline = performance.now() + limits.requestTimeoutMs;
+    for (let pauseMs = BUSY_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, BUSY_MAX_MS)) {
+      try {
+        return await this.callOnce(name, thread, request, payload, onPayload);
+      } catch (error) {
+        const busy = error instanceof OfsError && error.status === Status.BUSY;
+        if (!busy || performance.now() + pauseMs > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  close(): void {
+    for (const channel of this.channels) channel.close();
+  }
+
+  private callOnce<K extends Name, T>(
+    name: K,
+    thread: number,
+    request: Request<K>,
+    payload: Buffer | null,
+    onPayload: OnPayload<T, Answer<K>>,
+  ): Promise<T> {
+    const operation = blockOperations[name] as unknown as Operation<Request<K>, Answer<K>>;
+    const { writer } = this;
+    writer.reset();
+    operation.request.write(writer, request);
+    return new Promise((resolve, reject) => {
+      this.channels[thread]!.call(operation.code, 0, writer.view(), payload, (status, body, data) => {
+        if (status !== Status.OK) return reject(answered(name, status as Status, body));
+        try {
+          resolve(onPayload(operation.answer.read(body), data));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+}
+
+/** The error of an answer: its body, where there is one, is a message in UTF-8. */
+function answered(name: string, status: Status, body: Reader): OfsError {
+  const message = body.buffer.toString('utf8', body.position, body.end);
+  return new OfsError(status, message === '' ? `${name}: ${statusName(status)}` : message);
+}
