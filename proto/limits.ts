@@ -87,7 +87,10 @@ export const limits = {
   metaReaders: 1024,
   metaMapBytes: 64 * MIB,
   checkpointPieceBytes: 256 * KIB,
+  checkpointPauseMs: 2,
   checkpointLogBytes: 256 * MIB,
+  checkpointLogShare: 0.25,
+  checkpointIdleMs: 10 * 60_000,
   sessionLifetimeMs: 15_000,
   sessionRenewMs: 3_000,
   sessions: 65_536,
@@ -141,6 +144,7 @@ export const limits = {
   s3DrainBytes: 16 * MIB,
   s3CloseMs: 10_000,
   s3ListRounds: 64,
+  s3BucketsListed: 10_000,
   s3CopyAttempts: 4,
   clockSkewMs: 15 * 60_000,
 
@@ -169,6 +173,18 @@ export const limits = {
   fuseNotices: 65_536,
   fuseReadAheadBytes: 4 * MIB,
   fuseStopMs: 5_000,
+  /** Writes of one file that wait for their commit, and how long the last, unfinished block of it may wait. */
+  pendingRunsPerFile: 1024,
+  partialBlockMs: 5_000,
+  commitAttempts: 5,
+  chunksPerCommit: 256,
+  chunksCachedPerFile: 4096,
+  blockCacheBytes: 128 * MIB,
+  cachedReadBytes: 128 * KIB,
+  readAheadBytes: 8 * MIB,
+  readAheadTotalBytes: 128 * MIB,
+  compactionQueue: 1024,
+  compactionKeepBytes: 1 * MIB,
   writeBufferBytes: 128 * MIB,
   commitIntervalMs: 1_000,
   commitBytes: 32 * MIB,
@@ -213,7 +229,10 @@ export function assertLimits(): void {
   assert(limits.fuseDirectoryPageEntries <= limits.readdirEntries);
   assert(limits.fuseDirectoryEntries >= 4 * limits.fuseDirectoryPageEntries);
   assert(limits.multipartDirectSlices <= limits.slicesPerRequest);
-  assert((Math.ceil(limits.chunkBytes / limits.multipartMinPartBytes) + 1) * limits.slicesPerPartChunk < limits.slicesPerChunk);
+  assert(
+    (Math.ceil(limits.chunkBytes / limits.multipartMinPartBytes) + 1) * limits.slicesPerPartChunk <
+      limits.slicesPerChunk,
+  );
   assert(limits.truncateSlices * 3 <= limits.transactionKeys);
   assert(limits.multipartParts * 4 <= limits.transactionKeys);
   assert(limits.writerStartBytes <= limits.writerFloorBytes && limits.writerFloorBytes <= limits.blockBytes);

@@ -3,10 +3,13 @@
 //
 //   d  parent (8) + name, `/` after the name of a directory   dentry: attributes, or a hard link's inode
 //   l  inode (8)                                              attributes of an inode with several names or none, and names
-//   p  inode (8)                                              parent (8) + name: the dentry of an inode with one name
+//   p  inode (8)                                              parent (8) + name, `/` after that of a directory: the
+//                                                          dentry of an inode with one name
 //   c  inode (8) + chunk (4)                                  slices in order of writing
-//   s  blob (8)                                               how many slices name the blob; absent: one
-//   m  inode (8) + offset (8)                                 part of a completed upload: its inode and length
+//   s  blob (8)                                               how many slices name the blob; absent: one; zero: the
+//                                                          reclaim row that will free it, unless it is named again
+//   m  inode (8) + end (8)                                    part of a completed upload: its inode and length; by the
+//                                                          offset of its end, so that a seek finds who holds an offset
 //   x  inode (8) + name                                       value of an extended attribute
 //   u  path + 0 + upload id                                   an upload that is under way
 //   w  upload id + part (4)                                   a part of it
@@ -29,6 +32,7 @@ import {
   type Codec,
   type Decoded,
   DecodeError,
+  fixed32,
   list,
   struct,
   text,
@@ -66,7 +70,8 @@ function big32(value: number): ByteString {
 }
 
 function big64(value: number): ByteString {
-  assert(Number.isSafeInteger(value) && value >= 0);
+  // One above the largest id, for the end of a scan, is exact too.
+  assert(Number.isInteger(value) && value >= 0 && value <= Number.MAX_SAFE_INTEGER + 1);
   return big32(Math.floor(value / WORD)) + big32((value % WORD) >>> 0);
 }
 
@@ -100,7 +105,7 @@ export const keys = {
   parent: (inode: number): ByteString => Table.PARENT + big64(inode),
   chunk: (inode: number, chunk: number): ByteString => Table.CHUNK + big64(inode) + big32(chunk),
   shared: (blob: number): ByteString => Table.SHARED + big64(blob),
-  parts: (inode: number, offset: number): ByteString => Table.PARTS + big64(inode) + big64(offset),
+  parts: (inode: number, end: number): ByteString => Table.PARTS + big64(inode) + big64(end),
   xattr: (inode: number, name: ByteString): ByteString => Table.XATTR + big64(inode) + name,
   upload: (path: ByteString, upload: ByteString): ByteString => `${Table.UPLOAD}${path}\0${upload}`,
   uploadPart: (upload: ByteString, part: number): ByteString => Table.UPLOAD_PART + upload + big32(part),
@@ -140,7 +145,22 @@ const nameCodec = struct({ parent: u53, name: byteString(limits.keyBytes) });
 /** `names` empty: the inode has lost its last name and waits in the reclaim table. */
 export const linkRowCodec = struct({ attr: attrCodec, names: list(nameCodec, limits.hardLinks) });
 export const parentRowCodec = nameCodec;
-export const countRowCodec = struct({ count: u53 });
+/** `reclaim`: with count 0 the sequence of the reclaim row that holds the blob. */
+export const countRowCodec = struct({ count: u53, reclaim: u53 });
+/**
+ * State row `counters`. `bytes` is the length of all slices of all chunk rows, in two words since a volume outgrows
+ * 2^53; `files` counts inodes with a name, the root included.
+ */
+export const countersRowCodec = struct({
+  nextInode: u53,
+  nextReclaim: u53,
+  files: u53,
+  bytesHigh: u53,
+  bytesLow: u53,
+});
+export type Counters = Decoded<typeof countersRowCodec>;
+/** Bytes that one step of `bytesHigh` stands for. */
+export const COUNTER_WORD = 2 ** 48;
 export const partsRowCodec = struct({ inode: u53, length: u53 });
 export const uploadRowCodec = struct({
   object: bytes(limits.objectMetaBytes),
@@ -157,8 +177,12 @@ export const uploadPartRowCodec = struct({
   modified: timeCodec,
 });
 
-/** Reclaim rows: an inode without names whose chunks are to go, or blobs that nothing names any more. */
-export const ReclaimKind = { INODE: 0, BLOBS: 1 } as const;
+/**
+ * Reclaim rows. INODE: an inode without names whose rows are to go. BLOBS: blobs that a living inode ceased to name,
+ * each with a count row of zero. FREED: blobs of an inode that is gone, which nothing can name again. TRIM: chunk rows
+ * of a living inode that lie beyond its size.
+ */
+export const ReclaimKind = { INODE: 0, BLOBS: 1, FREED: 2, TRIM: 3 } as const;
 export const reclaimRowCodec = struct({
   kind: u8,
   /** Milliseconds since 1970 when the row was made. */
@@ -170,5 +194,10 @@ export const reclaimRowCodec = struct({
 export type ReclaimRow = Decoded<typeof reclaimRowCodec>;
 
 export const sessionRowCodec = struct({ client: text(255), openedMs: u53, endedMs: u53 });
-/** The answer kept for a retry: status and encoded body. */
-export const dedupeRowCodec = struct({ status: u16, body: bytes(limits.frameBodyBytes) });
+/**
+ * The answer kept for a retry: status and encoded body. `floor`: requests of the session below it are never run (again),
+ * as far as was known when the row was written; the newest row of a session is never dropped, so the floor survives.
+ */
+export const dedupeRowCodec = struct({ floor: u53, status: u16, body: bytes(limits.frameBodyBytes) });
+/** State row `applied`: the last entry of the log in this database, and a CRC-32 chained over all payloads up to it. */
+export const appliedRowCodec = struct({ index: u53, term: u53, logHash: fixed32 });

@@ -1,0 +1,154 @@
+// A group's rows in LMDB: one environment, one unnamed database, keys written as the bytes of a ByteString. Commits
+// never sync, for the log is what lasts (design.md, section 4): this file survives a crash of the process, and a crash
+// of the machine only through checkpoint.ts. The owner thread alone writes; every thread of the process may read.
+// Values handed out are copies: they stay what they are, whatever is read next.
+
+import assert from 'node:assert';
+import { Buffer } from 'node:buffer';
+import { crc32 } from 'node:zlib';
+import { type Transaction as LmdbTransaction, open, type RootDatabase } from 'lmdb';
+import { type ByteString, decode, encode, Reader } from '../../proto/codec.js';
+import { limits } from '../../proto/limits.js';
+import { appliedRowCodec, keys, readWriteSet } from '../../proto/meta/index.js';
+import type { CommittedEntry } from '../raft/interface.js';
+import type { View } from './view.js';
+
+const APPLIED_KEY = keys.state('applied');
+/** lmdb's flag for a transaction that commits before it returns, and cannot be nested or aborted for its own sake. */
+const SYNCHRONOUS_COMMIT = 2;
+
+const keyEncoder = {
+  writeKey: (key: ByteString, target: Buffer, start: number): number => start + target.latin1Write(key, start),
+  readKey: (target: Buffer, start: number, end: number): ByteString => target.latin1Slice(start, end),
+};
+
+/** lmdb hands a buffer that it will write over, and its length beside it. */
+const valueEncoder = {
+  encode: (value: Buffer): Buffer => value,
+  decode: (value: Buffer, length = value.length): Buffer => copyOf(value, length),
+};
+
+function copyOf(value: Uint8Array, length: number): Buffer {
+  const copy = Buffer.allocUnsafe(length);
+  copy.set(value.subarray(0, length));
+  return copy;
+}
+
+function openEnvironment(path: string): RootDatabase<Buffer, ByteString> {
+  return open<Buffer, ByteString>(path, {
+    noSubdir: true,
+    noSync: true,
+    encoding: 'binary',
+    encoder: valueEncoder,
+    keyEncoder,
+    maxReaders: limits.metaReaders,
+    // The map grows by itself; the first size only spares the first steps.
+    mapSize: limits.metaMapBytes,
+  });
+}
+
+/** What a database says of itself: how far in the log it is, and a hash that two copies at one place share. */
+export interface AppliedState {
+  index: number;
+  term: number;
+  logHash: number;
+}
+
+function appliedState(view: View): AppliedState {
+  const row = view.get(APPLIED_KEY);
+  return row === undefined ? { index: 0, term: 0, logHash: 0 } : decode(appliedRowCodec, row);
+}
+
+/** Rows as any thread reads them. Each thread opens an Engine of its own on a path; lmdb shares the map among them. */
+export class Engine implements View {
+  private readonly database: RootDatabase<Buffer, ByteString>;
+  private readonly reader = new Reader();
+
+  constructor(path: string) {
+    this.database = openEnvironment(path);
+  }
+
+  get(key: ByteString): Buffer | undefined {
+    const value = this.database.getBinaryFast(key);
+    return value === undefined ? undefined : copyOf(value, value.length);
+  }
+
+  scan(start: ByteString, end: ByteString, visit: (key: ByteString, value: Buffer) => boolean): void {
+    for (const { key, value } of this.database.getRange({ start, end })) if (!visit(key, value)) return;
+  }
+
+  /** The next read sees every commit made before this call, by whichever thread. */
+  refresh(): void {
+    this.database.resetReadTxn();
+  }
+
+  applied(): AppliedState {
+    return appliedState(this);
+  }
+
+  /** Applies entries in order, in one commit together with their index and term; answers where the database is then. */
+  apply(entries: readonly CommittedEntry[], from: AppliedState): AppliedState {
+    const state = { ...from };
+    const { database, reader } = this;
+    const change = (key: ByteString, value: Buffer | undefined): void => {
+      if (value === undefined) database.remove(key);
+      else database.put(key, value);
+    };
+    database.transactionSync(() => {
+      for (const entry of entries) {
+        assert.strictEqual(entry.index, state.index + 1, 'entries are applied one after another');
+        state.index = entry.index;
+        state.term = entry.term;
+        if (entry.payload.length === 0) continue;
+        state.logHash = crc32(entry.payload, state.logHash);
+        readWriteSet(reader.reset(entry.payload), change);
+      }
+      database.put(APPLIED_KEY, encode(appliedRowCodec, state));
+    }, SYNCHRONOUS_COMMIT);
+    return state;
+  }
+
+  /** The rows as they are now, for as long as it is not released; space of what is deleted meanwhile stays taken. */
+  snapshot(): EngineSnapshot {
+    return new EngineSnapshot(this.database);
+  }
+
+  /** Pages in use, in bytes. */
+  get bytes(): number {
+    const stats = this.database.getStats() as { lastPageNumber: number; pageSize: number };
+    return (stats.lastPageNumber + 1) * stats.pageSize;
+  }
+
+  get pageSize(): number {
+    return (this.database.getStats() as { pageSize: number }).pageSize;
+  }
+
+  close(): Promise<void> {
+    return this.database.close();
+  }
+}
+
+export class EngineSnapshot implements View {
+  private readonly transaction: LmdbTransaction;
+
+  constructor(private readonly database: RootDatabase<Buffer, ByteString>) {
+    this.transaction = database.useReadTransaction();
+  }
+
+  get(key: ByteString): Buffer | undefined {
+    return this.database.get(key, { transaction: this.transaction });
+  }
+
+  scan(start: ByteString, end: ByteString, visit: (key: ByteString, value: Buffer) => boolean): void {
+    const rows = this.database.getRange({ start, end, transaction: this.transaction });
+    for (const { key, value } of rows) if (!visit(key, value)) return;
+  }
+
+  applied(): AppliedState {
+    return appliedState(this);
+  }
+
+  release(): void {
+    this.transaction.done();
+  }
+}

@@ -1,0 +1,470 @@
+// One raft group's state machine, on its owner thread: runs reads and transactions on the pending state, proposes the
+// write sets, applies what is committed to LMDB. Every answer, also an error, a read or a retry's, leaves only when the
+// newest proposal in the state that it was made from is applied; the answers of one applied batch leave together.
+
+import assert from 'node:assert';
+import { randomFillSync } from 'node:crypto';
+import { DecodeError, Reader, Writer } from '../../proto/codec.js';
+import { limits } from '../../proto/limits.js';
+import type { Time } from '../../proto/meta/index.js';
+import { OfsError, Status } from '../../proto/status.js';
+import type { CommittedEntry, RaftGroup, StateMachine } from '../raft/interface.js';
+import { Dedupe, type RequestIdentity } from './dedupe.js';
+import type { AppliedState, Engine } from './engine.js';
+import type { BoundOperation } from './operation-table.js';
+import { FileQueues, fileHash } from './queues.js';
+import { type Monotonic, Sessions } from './sessions.js';
+import { PendingState, type Proposal, type Waiter } from './transaction.js';
+import type { Transaction, WriteContext } from './view.js';
+
+const NOTHING = Buffer.alloc(0);
+const NANOSECONDS_PER_MS = 1_000_000;
+
+/** Who is to be answered: a Request is one. */
+export interface Caller extends RequestIdentity {
+  answer(status: number, body?: Uint8Array): void;
+}
+
+export interface GroupOptions {
+  readonly id: number;
+  /** The partition whose inodes the group makes. */
+  readonly partition: number;
+  readonly engine: Engine;
+  /** Whether this node may answer reads of the group by its lease. */
+  readonly mayRead: () => boolean;
+  readonly monotonic: Monotonic;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+}
+
+class Reply implements Waiter {
+  constructor(
+    private readonly caller: Caller,
+    private readonly status: number,
+    private readonly body: Uint8Array,
+  ) {}
+
+  settle(applied: boolean): void {
+    if (applied) this.caller.answer(this.status, this.body);
+    else refuse(this.caller, Status.NOT_LEADER, 'this node lost the leadership of the group: ask again');
+  }
+}
+
+export function refuse(caller: Caller, status: Status, message: string): void {
+  caller.answer(status, Buffer.from(message, 'utf8'));
+}
+
+interface Waiting {
+  readonly operation: BoundOperation;
+  readonly body: Buffer;
+  readonly bytes: number;
+  readonly caller: Caller;
+}
+
+class Context implements WriteContext {
+  private readonly random = Buffer.alloc(4096);
+  private randomAt = this.random.length;
+  private lastMs = 0;
+  now: Time = { sec: 0, nsec: 0 };
+
+  constructor(
+    readonly partition: number,
+    private readonly sessions: Sessions,
+    private readonly wallClock: () => number,
+  ) {}
+
+  /** Sets `now`, which never goes back. */
+  tick(): void {
+    const nowMs = Math.max(this.lastMs, this.wallClock());
+    if (nowMs === this.lastMs) return;
+    this.lastMs = nowMs;
+    this.now = { sec: Math.floor(nowMs / 1000), nsec: (nowMs % 1000) * NANOSECONDS_PER_MS };
+  }
+
+  get nowMs(): number {
+    return this.lastMs;
+  }
+
+  holds(inode: number): boolean {
+    return this.sessions.holds(inode);
+  }
+
+  sessionAlive(session: number): boolean {
+    return this.sessions.alive(session);
+  }
+
+  token(): string {
+    if (this.randomAt === this.random.length) {
+      randomFillSync(this.random);
+      this.randomAt = 0;
+    }
+    this.randomAt += 16;
+    return this.random.toString('hex', this.randomAt - 16, this.randomAt);
+  }
+}
+
+export class MetaGroup implements StateMachine {
+  readonly id: number;
+  readonly sessions: Sessions;
+  readonly context: Context;
+  readonly state: PendingState;
+  private readonly engine: Engine;
+  private readonly dedupe = new Dedupe();
+  private readonly queues = new FileQueues<Waiting>();
+  private readonly reader = new Reader();
+  private readonly body = new Writer(4096, limits.frameBodyBytes);
+  private readonly payload = new Writer(64 * 1024, limits.raftEntryBytes);
+  /** Proposed and neither applied nor dropped, in order of the log; those before `first` are done with. */
+  private proposals: Proposal[] = [];
+  private first = 0;
+  private waiting = 0;
+  private at: AppliedState;
+  private raft: RaftGroup | null = null;
+  private leads = false;
+  private stalled = false;
+  private onLeading: (() => void)[] = [];
+  private onProposed: (() => void) | null = null;
+
+  constructor(private readonly options: GroupOptions) {
+    this.id = options.id;
+    this.engine = options.engine;
+    this.at = options.engine.applied();
+    this.state = new PendingState(options.engine);
+    this.sessions = new Sessions(options.monotonic);
+    this.context = new Context(options.partition, this.sessions, options.wallClock);
+  }
+
+  /** Before anything else: the group's log, which calls this state machine. */
+  attach(raft: RaftGroup): void {
+    this.raft = raft;
+  }
+
+  get raftGroup(): RaftGroup {
+    assert(this.raft !== null, 'attached first');
+    return this.raft;
+  }
+
+  get appliedIndex(): number {
+    return this.at.index;
+  }
+
+  get appliedTerm(): number {
+    return this.at.term;
+  }
+
+  get leading(): boolean {
+    return this.leads;
+  }
+
+  /** Proposals under way. */
+  get pending(): number {
+    return this.proposals.length - this.first;
+  }
+
+  /** Resolves when this node leads the group. */
+  whenLeading(): Promise<void> {
+    return this.leads ? Promise.resolve() : new Promise((resolve) => this.onLeading.push(resolve));
+  }
+
+  /** Called by a handler: what to do when the transaction that it runs in was proposed, or had nothing to change. */
+  afterProposal(effect: () => void): void {
+    this.onProposed = effect;
+  }
+
+  forgetSession(session: number): void {
+    this.sessions.closed(session);
+    this.dedupe.forget(session);
+  }
+
+  /** Takes a request over: `body` is read before it returns. The caller is answered once, now or later. */
+  receive(operation: BoundOperation, body: Reader, caller: Caller): void {
+    const start = body.position;
+    const request = decodeRequest(operation, body, caller);
+    if (request === undefined) return;
+    const overtakes = this.queues.size > 0 && this.queues.holds(fileHash(request));
+    if (!overtakes && this.perform(operation, request, caller)) return;
+    const copy = Buffer.from(body.buffer.subarray(start, body.end));
+    const taken = this.queues.offer(fileHash(request), { operation, body: copy, bytes: copy.length, caller });
+    if (!taken) refuse(caller, Status.BUSY, `the queue of group ${this.id} is full: try again later`);
+  }
+
+  /**
+   * Runs a transaction of the service's own. Resolves with what `work` returned when its changes are applied; rejects
+   * with what it threw, or with an OfsError when the group does not lead or takes no more.
+   */
+  run<T>(work: (transaction: Transaction, context: WriteContext & { nowMs: number }) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (!this.leads) {
+        reject(new OfsError(Status.NOT_LEADER, `this node does not lead group ${this.id}`));
+        return;
+      }
+      if (this.pending >= limits.pendingTransactions) {
+        reject(new OfsError(Status.BUSY, `group ${this.id} has too much under way: try again later`));
+        return;
+      }
+      this.context.tick();
+      const proposal = this.state.begin();
+      let result: T;
+      try {
+        result = work(this.state, this.context);
+      } catch (error) {
+        this.state.rollback();
+        reject(error);
+        return;
+      }
+      const fault = this.propose(proposal);
+      if (fault !== undefined) {
+        reject(fault);
+        return;
+      }
+      const settle = (applied: boolean): void => {
+        if (applied) resolve(result);
+        else reject(new OfsError(Status.NOT_LEADER, `this node lost the leadership of group ${this.id}`));
+      };
+      const newest = this.newest();
+      if (newest === undefined) resolve(result);
+      else this.wait(newest, { settle });
+    });
+  }
+
+  apply(entries: readonly CommittedEntry[]): void {
+    const fresh = entries.filter((entry) => entry.index > this.at.index);
+    if (fresh.length === 0) return;
+    this.at = this.engine.apply(fresh, this.at);
+    const done: Proposal[] = [];
+    while (this.first < this.proposals.length && this.proposals[this.first]!.index <= this.at.index) {
+      const proposal = this.proposals[this.first++]!;
+      this.state.applied(proposal);
+      done.push(proposal);
+    }
+    if (this.first * 2 > this.proposals.length) {
+      this.proposals = this.proposals.slice(this.first);
+      this.first = 0;
+    }
+    for (const proposal of done) this.settle(proposal, true);
+    this.stalled = false;
+    this.drain();
+  }
+
+  leadership(leading: boolean, _term: number): void {
+    this.leads = leading;
+    this.dedupe.clear();
+    if (!leading) {
+      this.drain();
+      return;
+    }
+    assert(this.pending === 0, 'a leader begins with everything applied');
+    this.sessions.load(this.state);
+    for (const resolve of this.onLeading.splice(0)) resolve();
+  }
+
+  dropped(fromIndex: number): void {
+    const lost: Proposal[] = [];
+    while (this.pending > 0 && this.proposals[this.proposals.length - 1]!.index >= fromIndex) {
+      const proposal = this.proposals.pop()!; // pending > 0
+      this.state.dropped(proposal);
+      lost.push(proposal);
+    }
+    this.dedupe.clear();
+    for (const proposal of lost.reverse()) this.settle(proposal, false);
+    this.stalled = false;
+    this.drain();
+  }
+
+  private runEffect(): void {
+    this.onProposed?.();
+  }
+
+  /** False: the group takes no more for now; nothing was done, and the request is to wait. */
+  private perform(operation: BoundOperation, request: unknown, caller: Caller): boolean {
+    if (!this.leads) {
+      refuse(caller, Status.NOT_LEADER, `this node does not lead group ${this.id}`);
+      return true;
+    }
+    this.context.tick();
+    if (operation.write !== null) return this.write(operation, operation.write, request, caller);
+    assert(operation.read !== null);
+    if (this.waiting >= limits.queueRequests) return false;
+    try {
+      this.encodeAnswer(operation, operation.read(this.state, request, this.context));
+    } catch (error) {
+      this.fail(error, caller);
+      return true;
+    }
+    this.answerWhenCertain(caller, Status.OK, this.body);
+    return true;
+  }
+
+  private write(
+    operation: BoundOperation,
+    handler: NonNullable<BoundOperation['write']>,
+    request: unknown,
+    caller: Caller,
+  ): boolean {
+    if (this.stalled || this.pending >= limits.pendingTransactions) return false;
+    const proposal = this.state.begin();
+    this.onProposed = null;
+    let body: Buffer;
+    try {
+      if (this.answerRetry(caller)) {
+        this.state.rollback();
+        return true;
+      }
+      this.encodeAnswer(operation, handler(this.state, request, this.context));
+      if (proposal.keys.length === 0) {
+        this.state.rollback();
+        this.runEffect();
+        this.answerWhenCertain(caller, Status.OK, this.body);
+        return true;
+      }
+      body = this.body.take();
+      if (caller.session !== 0) this.dedupe.keep(this.state, caller, { status: Status.OK, body });
+    } catch (error) {
+      this.state.rollback();
+      this.fail(error, caller);
+      return true;
+    }
+    const fault = this.propose(proposal);
+    if (fault !== undefined) {
+      if (fault.status === Status.BUSY && this.pending > 0) {
+        this.stalled = true;
+        return false;
+      }
+      this.fail(fault, caller);
+      return true;
+    }
+    if (caller.session !== 0) this.dedupe.kept(caller);
+    this.runEffect();
+    if (caller.session !== 0) this.sessions.seen(caller.session);
+    this.wait(proposal, new Reply(caller, Status.OK, body));
+    return true;
+  }
+
+  /** Answers a request that was run before. Throws where it must not be run. */
+  private answerRetry(caller: Caller): boolean {
+    if (caller.session === 0) return false;
+    const kept = this.dedupe.find(this.state, caller);
+    if (kept === undefined) {
+      this.sessions.assertNotEnded(this.state, caller.session);
+      return false;
+    }
+    this.body.reset();
+    this.body.raw(kept.body);
+    this.answerWhenCertain(caller, kept.status, this.body);
+    return true;
+  }
+
+  /** Ends the running transaction: proposed, or taken back with the reason. A transaction without changes is dropped. */
+  private propose(proposal: Proposal): OfsError | undefined {
+    if (proposal.keys.length === 0) {
+      this.state.rollback();
+      return undefined;
+    }
+    const refused = (status: Status, message: string): OfsError => {
+      this.state.rollback();
+      return new OfsError(status, message);
+    };
+    if (proposal.keys.length > limits.transactionKeys) {
+      return refused(
+        Status.FBIG,
+        `${proposal.keys.length} rows in one transaction, the limit is ${limits.transactionKeys}`,
+      );
+    }
+    this.payload.reset();
+    try {
+      this.state.encode(proposal, this.payload);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return refused(Status.FBIG, `a transaction over ${limits.raftEntryBytes} bytes; do it in smaller steps`);
+    }
+    const index = this.raftGroup.propose(this.payload.view());
+    if (index === 0) {
+      if (this.raftGroup.status.leading) {
+        return refused(Status.BUSY, `the log of group ${this.id} takes no more at the moment: try again later`);
+      }
+      return refused(Status.NOT_LEADER, `this node does not lead group ${this.id}`);
+    }
+    assert(index > (this.newest()?.index ?? this.at.index), 'proposals rise');
+    this.state.keep();
+    proposal.index = index;
+    this.proposals.push(proposal);
+    return undefined;
+  }
+
+  /** The answer in `body` leaves when the newest proposal is applied: at once when there is none. */
+  private answerWhenCertain(caller: Caller, status: number, body: Writer): void {
+    const newest = this.newest() ?? this.barrier();
+    if (newest === undefined) caller.answer(status, body.view());
+    else this.wait(newest, new Reply(caller, status, body.take()));
+  }
+
+  /** Without a lease, an entry that changes nothing shows, once committed, that this node led when it was proposed. */
+  private barrier(): Proposal | undefined {
+    if (this.options.mayRead()) return undefined;
+    const proposal = this.state.begin();
+    this.state.keep();
+    proposal.index = this.raftGroup.propose(NOTHING);
+    if (proposal.index === 0) {
+      // Refused only where nothing can be certain: whoever waits on it is told that the leadership is lost.
+      queueMicrotask(() => this.settle(proposal, false));
+      return proposal;
+    }
+    this.proposals.push(proposal);
+    return proposal;
+  }
+
+  private newest(): Proposal | undefined {
+    return this.pending === 0 ? undefined : this.proposals[this.proposals.length - 1];
+  }
+
+  private wait(proposal: Proposal, waiter: Waiter): void {
+    proposal.waiters.push(waiter);
+    this.waiting++;
+  }
+
+  private settle(proposal: Proposal, applied: boolean): void {
+    for (const waiter of proposal.waiters) {
+      this.waiting--;
+      waiter.settle(applied);
+    }
+    proposal.waiters.length = 0;
+  }
+
+  private encodeAnswer(operation: BoundOperation, answer: unknown): void {
+    this.body.reset();
+    try {
+      operation.answer.write(this.body, answer);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new OfsError(Status.FBIG, `the answer of ${operation.name} is over ${limits.frameBodyBytes} bytes`);
+    }
+  }
+
+  /** An error of the world is an answer like any other; anything else is a mistake of ours. */
+  private fail(error: unknown, caller: Caller): void {
+    if (!(error instanceof OfsError)) throw error;
+    this.body.reset();
+    this.body.raw(Buffer.from(error.message, 'utf8'));
+    this.answerWhenCertain(caller, error.status, this.body);
+  }
+
+  private drain(): void {
+    this.queues.drain(({ operation, body, caller }) => {
+      const request = decodeRequest(operation, this.reader.reset(body), caller);
+      return request === undefined || this.perform(operation, request, caller);
+    });
+  }
+}
+
+/** Undefined: answered, since it is none. */
+function decodeRequest(operation: BoundOperation, body: Reader, caller: Caller): unknown {
+  try {
+    const request = operation.request.read(body);
+    if (body.remaining === 0) return request;
+    refuse(caller, Status.MALFORMED, `${operation.name}: ${body.remaining} bytes behind the request`);
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    refuse(caller, Status.MALFORMED, `${operation.name}: ${error.message}`);
+  }
+  return undefined;
+}
