@@ -1,0 +1,137 @@
+// A device thread: blocks in read on /dev/fuse and passes what it reads to the engine, by reference or through its ring
+// (shared.ts). It knows nothing of what requests mean, except the statfs that this process sends itself to make readers
+// leave. Inside the device it hears nothing else: no message, not even process.exit.
+
+import assert from 'node:assert';
+import { readSync, writeSync } from 'node:fs';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { answerHeader, Opcode, statfsOut } from '../../proto/fuse/index.js';
+import { limits } from '../../proto/limits.js';
+import { Doorbell, RingProducer } from '../../workers/ring/index.js';
+import {
+  Control,
+  type Departure,
+  type DeviceThreadData,
+  FIRST_SLOT,
+  FREED,
+  INLINE,
+  MESSAGE_BYTES,
+  SLOT_BYTES,
+  SlotState,
+} from './shared.js';
+
+/** Offsets in the request header. */
+const OPCODE_OFFSET = 4;
+const UNIQUE_OFFSET = 8;
+const WAIT_MS = 1_000;
+
+class DeviceReader {
+  private readonly control: Int32Array;
+  private readonly slots: Int32Array;
+  private readonly memory: Buffer;
+  private readonly buffers: Buffer[] = [];
+  private readonly producer: RingProducer;
+  private readonly bell: Doorbell;
+
+  constructor(private readonly data: DeviceThreadData) {
+    this.control = new Int32Array(data.control);
+    this.slots = new Int32Array(data.slots);
+    this.memory = Buffer.from(data.memory);
+    for (let at = 0; at < this.memory.length; at += SLOT_BYTES) {
+      this.buffers.push(this.memory.subarray(at, at + SLOT_BYTES));
+    }
+    this.bell = new Doorbell(data.ownBell);
+    this.producer = new RingProducer(data.ring, new Doorbell(data.engineBell));
+  }
+
+  run(): Departure {
+    while (Atomics.load(this.control, Control.GO) === 0) {
+      if (this.stopping()) return { reason: 'stopped' };
+      Atomics.wait(this.control, Control.GO, 0, WAIT_MS);
+    }
+    let slot = 0;
+    for (;;) {
+      const buffer = this.buffers[slot]!;
+      let length: number;
+      try {
+        length = readSync(this.data.descriptor, buffer, 0, SLOT_BYTES, null);
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code;
+        // ENOENT: the request was taken back while it was read. EINTR, EAGAIN: nothing was read.
+        if (code === 'ENOENT' || code === 'EINTR' || code === 'EAGAIN') continue;
+        if (code === 'ENODEV' || code === 'ECONNABORTED') return { reason: 'gone' };
+        return { reason: 'failed', message: String(error) };
+      }
+      const opcode = buffer.readUInt32LE(OPCODE_OFFSET);
+      if (opcode === Opcode.STATFS && this.stopping()) {
+        this.answerStatfs(buffer);
+        return { reason: 'stopped' };
+      }
+      if (opcode === Opcode.WRITE) {
+        Atomics.store(this.slots, FIRST_SLOT + slot, SlotState.ENGINE);
+        this.send(slot, buffer, 0, length);
+        slot = this.freeSlot(slot);
+      } else {
+        this.send(INLINE, buffer, length, length);
+      }
+    }
+  }
+
+  close(): void {
+    this.producer.close();
+  }
+
+  private stopping(): boolean {
+    return Atomics.load(this.control, Control.STOP) === 1;
+  }
+
+  private send(slot: number, request: Buffer, inlineBytes: number, length: number): void {
+    let at = this.producer.reserve(MESSAGE_BYTES + inlineBytes);
+    while (at < 0) {
+      this.bell.announce();
+      this.producer.wantSpace();
+      if (!this.producer.fits(MESSAGE_BYTES + inlineBytes)) this.bell.wait(WAIT_MS);
+      else this.bell.withdraw();
+      at = this.producer.reserve(MESSAGE_BYTES + inlineBytes);
+    }
+    const target = this.producer.bytes;
+    target.writeUInt32LE(slot, at);
+    target.writeUInt32LE(length, at + 4);
+    if (inlineBytes > 0) request.copy(target, at + MESSAGE_BYTES, 0, inlineBytes);
+    this.producer.commit(MESSAGE_BYTES + inlineBytes);
+    this.producer.publish();
+  }
+
+  /** A slot that the engine does not hold; waits until there is one. The last one given away is looked at last. */
+  private freeSlot(last: number): number {
+    const count = this.buffers.length;
+    for (;;) {
+      const freed = Atomics.load(this.slots, FREED);
+      for (let step = 1; step <= count; step++) {
+        const slot = (last + step) % count;
+        if (Atomics.load(this.slots, FIRST_SLOT + slot) === SlotState.FREE) return slot;
+      }
+      Atomics.wait(this.slots, FREED, freed, WAIT_MS);
+    }
+  }
+
+  private answerStatfs(request: Buffer): void {
+    const answer = Buffer.alloc(answerHeader.bytes + statfsOut.bytes);
+    answer.writeUInt32LE(answer.length, 0);
+    request.copy(answer, 8, UNIQUE_OFFSET, UNIQUE_OFFSET + 8);
+    answer.writeUInt32LE(limits.nameBytes, answerHeader.bytes + statfsOut.fields.nameLength!.offset);
+    try {
+      writeSync(this.data.descriptor, answer);
+    } catch (error) {
+      // Whoever asked has gone meanwhile (ENOENT), or the mount has: either way nobody waits for it.
+      const code = (error as NodeJS.ErrnoException).code;
+      assert(code === 'ENOENT' || code === 'ENODEV' || code === 'ECONNABORTED', `statfs answer refused: ${error}`);
+    }
+  }
+}
+
+assert(!isMainThread && parentPort !== null, 'a device thread is started by the engine');
+const reader = new DeviceReader(workerData as DeviceThreadData);
+const departure = reader.run();
+reader.close();
+parentPort.postMessage(departure);

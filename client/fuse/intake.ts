@@ -1,0 +1,187 @@
+// The engine's side of the device threads: takes requests out of their rings, in turns, and hands each to `begin`.
+// Stops taking while the engine has its bound of requests in flight; the rings fill, the threads wait, and the requests
+// stay with the kernel. Gives slots back when the engine is done with the payload in them.
+
+import assert from 'node:assert';
+import { Worker } from 'node:worker_threads';
+import { limits } from '../../proto/limits.js';
+import { createDoorbell, Doorbell, RingConsumer } from '../../workers/ring/index.js';
+import {
+  Control,
+  createThreadData,
+  type Departure,
+  FIRST_SLOT,
+  FREED,
+  INLINE,
+  MESSAGE_BYTES,
+  SLOT_BYTES,
+  SlotState,
+} from './shared.js';
+
+/** Where a request lies: valid until `begin` returns, or until `free` when `slot` names one. */
+export interface Arrival {
+  buffer: Buffer;
+  at: number;
+  end: number;
+  /** Gives the memory of the request back; null when `begin` must not keep it. */
+  free: (() => void) | null;
+}
+
+export interface IntakeTarget {
+  /** False while no more requests may be begun; then `Intake.resume` is called when that has changed. */
+  mayBegin(): boolean;
+  begin(arrival: Arrival): void;
+}
+
+class DeviceThread {
+  readonly consumer: RingConsumer;
+  readonly worker: Worker;
+  private readonly slots: Int32Array;
+  private readonly buffers: Buffer[] = [];
+  private readonly frees: (() => void)[] = [];
+  readonly left: Promise<Departure>;
+
+  constructor(descriptor: number, control: SharedArrayBuffer, engineBell: SharedArrayBuffer) {
+    const data = createThreadData(descriptor, control, engineBell);
+    this.consumer = new RingConsumer(data.ring, new Doorbell(data.ownBell));
+    this.slots = new Int32Array(data.slots);
+    const memory = Buffer.from(data.memory);
+    for (let slot = 0; slot < limits.fuseWriteSlotsPerThread; slot++) {
+      this.buffers.push(memory.subarray(slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES));
+      this.frees.push(() => this.free(slot));
+    }
+    this.worker = new Worker(new URL('./device-thread.js', import.meta.url), { workerData: data });
+    this.left = new Promise((resolve) => {
+      let departure: Departure = { reason: 'failed', message: 'the thread ended without a word' };
+      this.worker.on('message', (message: Departure) => {
+        departure = message;
+      });
+      this.worker.on('error', (error: unknown) => {
+        departure = { reason: 'failed', message: String(error) };
+      });
+      this.worker.on('exit', () => resolve(departure));
+    });
+  }
+
+  arrival(): Arrival {
+    const { bytes, offset, length } = this.consumer;
+    const slot = bytes.readUInt32LE(offset);
+    const size = bytes.readUInt32LE(offset + 4);
+    if (slot === INLINE) {
+      assert(length === MESSAGE_BYTES + size, 'message and request differ in length');
+      return { buffer: bytes, at: offset + MESSAGE_BYTES, end: offset + length, free: null };
+    }
+    return { buffer: this.buffers[slot]!, at: 0, end: size, free: this.frees[slot]! };
+  }
+
+  private free(slot: number): void {
+    assert(Atomics.load(this.slots, FIRST_SLOT + slot) === SlotState.ENGINE, 'slot freed twice');
+    Atomics.store(this.slots, FIRST_SLOT + slot, SlotState.FREE);
+    Atomics.add(this.slots, FREED, 1);
+    Atomics.notify(this.slots, FREED);
+  }
+}
+
+export class Intake {
+  private readonly control = new SharedArrayBuffer(Control.WORDS * 4);
+  private readonly words = new Int32Array(this.control);
+  private readonly bell = new Doorbell(createDoorbell());
+  private readonly threads: DeviceThread[] = [];
+  /** Whether a turn is running or due. */
+  private awake = false;
+  private first = 0;
+
+  constructor(
+    descriptor: number,
+    threads: number,
+    private readonly target: IntakeTarget,
+  ) {
+    assert(threads >= 1 && threads <= limits.fuseThreads, `1 to ${limits.fuseThreads} device threads`);
+    for (let index = 0; index < threads; index++) {
+      this.threads.push(new DeviceThread(descriptor, this.control, this.bell.shared));
+    }
+  }
+
+  get size(): number {
+    return this.threads.length;
+  }
+
+  /** Resolves when every thread has left the device. */
+  left(): Promise<Departure[]> {
+    return Promise.all(this.threads.map((thread) => thread.left));
+  }
+
+  /** Lets the threads read the device. */
+  start(): void {
+    Atomics.store(this.words, Control.GO, 1);
+    Atomics.notify(this.words, Control.GO);
+    this.wake();
+  }
+
+  /** From now on a reader that comes upon a statfs answers it itself and leaves. */
+  stop(): void {
+    Atomics.store(this.words, Control.STOP, 1);
+    Atomics.notify(this.words, Control.GO);
+  }
+
+  /** The target may begin requests again. */
+  resume(): void {
+    this.wake();
+  }
+
+  /** Resolves when everything that the threads have left behind is begun; after `left`. */
+  async drained(): Promise<void> {
+    while (!this.threads.every((thread) => thread.consumer.ended())) {
+      this.wake();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  private wake(): void {
+    if (this.awake) return;
+    this.awake = true;
+    this.turn();
+  }
+
+  /** Some requests, then the event loop, so that answers of the other side are not kept waiting. */
+  private readonly turn = (): void => {
+    let budget: number = limits.fuseRequestsPerTurn;
+    const count = this.threads.length;
+    let idle = 0;
+    while (budget > 0 && idle < count) {
+      if (!this.target.mayBegin()) {
+        this.awake = false;
+        return;
+      }
+      const thread = this.threads[this.first]!;
+      this.first = (this.first + 1) % count;
+      if (!thread.consumer.next()) {
+        idle++;
+        continue;
+      }
+      idle = 0;
+      budget--;
+      this.target.begin(thread.arrival());
+      thread.consumer.release();
+    }
+    if (budget === 0) setImmediate(this.turn);
+    else this.sleep();
+  };
+
+  private sleep(): void {
+    this.bell.announce();
+    if (this.threads.some((thread) => thread.consumer.available())) {
+      this.bell.withdraw();
+      setImmediate(this.turn);
+      return;
+    }
+    if (this.threads.every((thread) => thread.consumer.ended())) {
+      this.bell.withdraw();
+      this.awake = false;
+      return;
+    }
+    const rung = this.bell.waitAsync();
+    if (rung === null) setImmediate(this.turn);
+    else void rung.then(this.turn);
+  }
+}

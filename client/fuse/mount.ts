@@ -1,0 +1,214 @@
+// A mount from beginning to end. The engine runs in the thread that mounts; device threads read for it. Stopping a
+// reader needs the mount itself (design.md, section 6): a stop word and a statfs of our own for each, which the reader
+// answers before it leaves. No call here may wait for the mount in this thread.
+
+import { statfs } from 'node:fs/promises';
+import { limits } from '../../proto/limits.js';
+import { OfsError, Status } from '../../proto/status.js';
+import type { Vfs } from '../vfs/interface.js';
+import { Answerer } from './answerer.js';
+import type { Context, Log } from './context.js';
+import { Engine } from './engine.js';
+import { HandleTable } from './handle-table.js';
+import { Intake } from './intake.js';
+import {
+  abortConnection,
+  closeDevice,
+  findMount,
+  mountDevice,
+  openDevice,
+  prepareDirectory,
+  setReadAhead,
+  unmountDirectory,
+} from './mountpoint.js';
+import { negotiate } from './negotiation.js';
+import { NodeTable } from './nodes.js';
+import { ReadBuffers } from './read-buffers.js';
+
+export interface MountOptions {
+  readonly vfs: Vfs;
+  readonly directory: string;
+  /** Shown as `ofs#volume` in the table of mounts. */
+  readonly volume: string;
+  readonly readOnly?: boolean;
+  /** Others than who mounts may use it. */
+  readonly allowOther?: boolean;
+  /** How long the kernel may believe attributes, names, and the absence of names; 0 not at all. */
+  readonly attributeMs?: number;
+  readonly entryMs?: number;
+  readonly negativeMs?: number;
+  /** Readers of the device. */
+  readonly threads?: number;
+  readonly log: Log;
+}
+
+export interface UnmountOptions {
+  /** Also while files are open: what is open fails from then on. */
+  readonly force?: boolean;
+}
+
+export interface Mount {
+  readonly directory: string;
+  /** Resolves when the mount is no more, whoever ended it, and everything that it held is given back to the VFS. */
+  readonly stopped: Promise<void>;
+  /** Resolves after `stopped`. Rejects with OfsError BUSY while files are open, and the mount stays. */
+  unmount(options?: UnmountOptions): Promise<void>;
+}
+
+const DEFAULT_CACHE_MS = 1_000;
+const DEFAULT_THREADS = 2;
+
+/** Mounts a volume. Resolves when the mount can be used; rejects with OfsError. */
+export async function mountVolume(options: MountOptions): Promise<Mount> {
+  const directory = await prepareDirectory(options.directory, (path) =>
+    options.log(`cleared a mount on ${path} whose process is gone`),
+  );
+  const descriptor = openDevice();
+  const mount = new ActiveMount(options, directory, descriptor);
+  await mount.start();
+  return mount;
+}
+
+class ActiveMount implements Mount {
+  readonly stopped: Promise<void>;
+  private readonly context: Context;
+  private readonly engine: Engine;
+  private readonly intake: Intake;
+  private readonly log: Log;
+  private device = '';
+  private leaving: Promise<void> | null = null;
+
+  constructor(
+    private readonly options: MountOptions,
+    readonly directory: string,
+    private readonly descriptor: number,
+  ) {
+    this.log = options.log;
+    this.context = createContext(options, descriptor);
+    this.engine = new Engine({ context: this.context, readOnly: options.readOnly ?? false });
+    this.intake = new Intake(descriptor, options.threads ?? DEFAULT_THREADS, this.engine);
+    this.engine.onRoom = () => this.intake.resume();
+    this.stopped = this.finish();
+  }
+
+  async start(): Promise<void> {
+    try {
+      const mounting = mountDevice({
+        descriptor: this.descriptor,
+        directory: this.directory,
+        volume: this.options.volume,
+        readOnly: this.options.readOnly ?? false,
+        allowOther: this.options.allowOther ?? false,
+      });
+      await negotiate(this.descriptor, mounting);
+    } catch (error) {
+      this.intake.stop();
+      await this.stopped;
+      throw error;
+    }
+    process.on('exit', this.onExit);
+    this.intake.start();
+    this.device = (await findMount(this.directory))?.device ?? '';
+    await setReadAhead(this.device, limits.fuseReadAheadBytes).catch((error: unknown) =>
+      this.log(`reading ahead stays at the kernel's default on ${this.directory}: ${error}`),
+    );
+    this.log(`mounted ofs#${this.options.volume} on ${this.directory}`);
+  }
+
+  async unmount({ force = false }: UnmountOptions = {}): Promise<void> {
+    if ((await findMount(this.directory))?.device === this.device) {
+      if (force) await this.unmountByForce();
+      else await unmountDirectory(this.directory);
+    }
+    await this.stopped;
+  }
+
+  /** First the readers leave, then the tree lets go, then the descriptor closes, which fails whatever is pending. */
+  private async unmountByForce(): Promise<void> {
+    try {
+      await unmountDirectory(this.directory);
+      return;
+    } catch (error) {
+      if (!(error instanceof OfsError) || error.status !== Status.BUSY) throw error;
+    }
+    this.leaving ??= this.leave();
+    await this.leaving;
+    await unmountDirectory(this.directory, { lazy: true });
+  }
+
+  /** The stop protocol; the connection is aborted if readers have not left in time. */
+  private async leave(): Promise<void> {
+    this.intake.stop();
+    for (let reader = 0; reader < this.intake.size; reader++) {
+      // Nobody needs the answer: it is the reader that shall get the question.
+      void statfs(this.directory).then(
+        () => undefined,
+        (error: unknown) => this.log(`statfs to stop a reader of ${this.directory}: ${error}`),
+      );
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), limits.fuseStopMs);
+    });
+    const outcome = await Promise.race([this.intake.left(), late]);
+    clearTimeout(timer);
+    if (outcome !== 'late') return;
+    this.log(`readers of ${this.directory} did not leave; aborting connection ${this.device}`);
+    await abortConnection(this.device);
+    await this.intake.left();
+  }
+
+  /** Runs when every reader has left the device. */
+  private async finish(): Promise<void> {
+    for (const departure of await this.intake.left()) {
+      if (departure.reason === 'failed') this.log(`a reader of ${this.directory} failed: ${departure.message}`);
+    }
+    await this.intake.drained();
+    await this.engine.idle();
+    for (const file of this.context.files.values()) {
+      if (file.writable) await this.settle(this.options.vfs.flush(file.handle), 'flush');
+      await this.settle(this.options.vfs.release(file.handle), 'release');
+    }
+    this.context.files.clear();
+    this.context.directories.clear();
+    closeDevice(this.descriptor);
+    process.off('exit', this.onExit);
+    this.log(`${this.directory} is unmounted`);
+  }
+
+  private async settle(work: Promise<void>, what: string): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.log(`${what} of a file left open on ${this.directory} failed: ${error}`);
+    }
+  }
+
+  /**
+   * The process ends without having unmounted. A thread inside the device does not hear of that and would keep the
+   * process for good; only a signal reaches it.
+   */
+  private readonly onExit = (): void => {
+    process.kill(process.pid, 'SIGKILL');
+  };
+}
+
+function createContext(options: MountOptions, descriptor: number): Context {
+  const nodes = new NodeTable(options.vfs.root);
+  const times = {
+    attributeMs: options.attributeMs ?? DEFAULT_CACHE_MS,
+    entryMs: options.entryMs ?? DEFAULT_CACHE_MS,
+    negativeMs: options.negativeMs ?? 0,
+  };
+  return {
+    vfs: options.vfs,
+    nodes,
+    times,
+    answer: new Answerer(descriptor, nodes, times),
+    buffers: new ReadBuffers(),
+    files: new HandleTable(),
+    directories: new HandleTable(),
+    log: options.log,
+    invalidate: () => {},
+  };
+}

@@ -1,0 +1,111 @@
+// What the engine remembers of inodes that the kernel knows, from the first lookup that reached the kernel to the FORGET
+// of the last: so the table is bounded by the kernel's own cache. Node ids are inode numbers, with the volume's root as
+// 1, the kernel's name for it.
+
+import { ROOT_NODE } from '../../proto/fuse/index.js';
+import { type Attr, Mode } from '../../proto/meta/index.js';
+
+export interface Node {
+  /** How many lookups the kernel has not taken back. */
+  lookups: number;
+  /** Type and permissions when an answer last told. */
+  mode: number;
+  /** AttrFlag set when an answer last told. */
+  flags: number;
+  /** The clock of changes (`NodeTable.change`) when this mount last changed the inode; 0 never. */
+  changed: number;
+  /** Content version as of the last open: pages that the kernel keeps are not older. -1 before the first. */
+  version: number;
+  /** Handles open for writing. */
+  writers: number;
+  /** Where the inode was last found; for `..` of directories. */
+  parent: number;
+}
+
+export class NodeTable {
+  private readonly nodes = new Map<number, Node>();
+  private clock = 0;
+  /** The latest change to an inode that the kernel has forgotten since. */
+  private forgottenChange = 0;
+
+  constructor(private readonly root: number) {
+    this.nodes.set(root, {
+      lookups: 1,
+      mode: Mode.DIRECTORY,
+      flags: 0,
+      changed: 0,
+      version: -1,
+      writers: 0,
+      parent: root,
+    });
+  }
+
+  get size(): number {
+    return this.nodes.size;
+  }
+
+  /** The inode of a node id. The root's number and 1 change places, so no inode is out of reach. */
+  inodeOf(node: number): number {
+    if (node === ROOT_NODE) return this.root;
+    return node === this.root ? ROOT_NODE : node;
+  }
+
+  nodeOf(inode: number): number {
+    return this.inodeOf(inode);
+  }
+
+  find(inode: number): Node | undefined {
+    return this.nodes.get(inode);
+  }
+
+  /** The kernel was told of an inode under a name: it owes one FORGET more. */
+  remember(attr: Attr, parent: number): Node {
+    let node = this.nodes.get(attr.inode);
+    if (node === undefined) {
+      node = { lookups: 0, mode: attr.mode, flags: attr.flags, changed: 0, version: -1, writers: 0, parent };
+      this.nodes.set(attr.inode, node);
+    }
+    node.lookups++;
+    node.mode = attr.mode;
+    node.flags = attr.flags;
+    node.parent = parent;
+    return node;
+  }
+
+  /** Attributes have passed by. */
+  note(attr: Attr): void {
+    const node = this.nodes.get(attr.inode);
+    if (node === undefined) return;
+    node.mode = attr.mode;
+    node.flags = attr.flags;
+  }
+
+  forget(inode: number, lookups: number): void {
+    const node = this.nodes.get(inode);
+    if (node === undefined || inode === this.root) return;
+    node.lookups -= lookups;
+    if (node.lookups > 0) return;
+    this.forgottenChange = Math.max(this.forgottenChange, node.changed);
+    this.nodes.delete(inode);
+  }
+
+  /** The time on the clock of changes: what is read from now on has all changes up to it. */
+  get now(): number {
+    return this.clock;
+  }
+
+  /** This mount has changed an inode, or the entries of a directory. */
+  change(inode: number): void {
+    this.clock++;
+    const node = this.nodes.get(inode);
+    if (node === undefined) this.forgottenChange = this.clock;
+    else node.changed = this.clock;
+  }
+
+  /** Whether attributes read at `clock` are still as this mount has left them. */
+  isCurrent(inode: number, clock: number): boolean {
+    const node = this.nodes.get(inode);
+    if (node === undefined) return this.forgottenChange <= clock;
+    return node.writers === 0 && node.changed <= clock;
+  }
+}
