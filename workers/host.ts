@@ -67,10 +67,10 @@ export class Threads {
 
   /**
    * Stops one thread after the other: its onStop hooks run, its links close, it ends. Rejects with AggregateError, after
-   * all have been stopped, if hooks failed or a thread had to be cut off after limits.threadStopMs.
+   * all have been stopped, if hooks failed or a thread had to be cut off because it took longer than `timeoutMs`.
    */
-  stop(): Promise<void> {
-    this.stopping ??= this.stopInOrder();
+  stop(timeoutMs: number = limits.threadStopMs): Promise<void> {
+    this.stopping ??= this.stopInOrder(timeoutMs);
     return this.stopping;
   }
 
@@ -79,14 +79,14 @@ export class Threads {
     await Promise.all([...this.members.values()].map((thread) => thread.terminate()));
   }
 
-  private async stopInOrder(): Promise<void> {
+  private async stopInOrder(timeoutMs: number): Promise<void> {
     const named = this.topology.stopOrder ?? [];
     const rest = this.topology.threads.map((spec) => spec.name).filter((name) => !named.includes(name));
     const errors: unknown[] = [];
     for (const name of [...named, ...rest.reverse()]) {
       const thread = this.members.get(name);
       assert(thread, `no thread is named ${name}`);
-      errors.push(...(await thread.stop()));
+      errors.push(...(await thread.stop(timeoutMs)));
     }
     if (errors.length > 0) throw new AggregateError(errors, `stopping threads: ${errors.map(String).join('; ')}`);
   }
@@ -140,13 +140,13 @@ class Thread {
     this.worker.postMessage(message);
   }
 
-  /** Runs the thread's hooks and ends it; gives what went wrong. Bounded by limits.threadStopMs. */
-  async stop(): Promise<unknown[]> {
+  /** Runs the thread's hooks and ends it; gives what went wrong. Bounded by `timeoutMs`. */
+  async stop(timeoutMs: number): Promise<unknown[]> {
     if (this.isEnded) return [];
     this.isStopping = true;
     this.send({ type: 'stop' });
-    if (!(await within(this.ended, limits.threadStopMs))) {
-      this.stopErrors.push(new Error(`thread ${this.spec.name} did not stop within ${limits.threadStopMs} ms`));
+    if (!(await within(this.ended, timeoutMs))) {
+      this.stopErrors.push(new Error(`thread ${this.spec.name} did not stop within ${timeoutMs} ms`));
       await this.terminate();
     }
     if (this.cause !== null) this.stopErrors.push(this.cause);

@@ -78,7 +78,7 @@ export class ThreadHost<Data = unknown> {
     for (const message of this.early.splice(0)) callback(message);
   }
 
-  /** Publishes what was sent in this turn now: for a thread that will block before its turn ends. */
+  /** Publishes what was sent now: for a thread that will block before the running callback ends. */
   flush(): void {
     this.hub.flush();
   }
@@ -104,9 +104,11 @@ export class ThreadHost<Data = unknown> {
       }
     }
     this.hub.close();
-    this.send({ type: 'stopped', errors });
-    // Handles that the hooks left open do not keep the thread.
-    process.exit(0);
+    // Calls that were cut off hear CLOSED before the thread ends; handles that the hooks left open do not keep it.
+    setImmediate(() => {
+      this.send({ type: 'stopped', errors });
+      process.exit(0);
+    });
   }
 
   private send(message: ToMain): void {

@@ -1,6 +1,6 @@
 // One per thread: everything that comes to the thread through rings is taken here, and everything that it sends is
 // published here. Rings are drained round-robin, a bounded batch each, then the event loop has its turn, so neither a
-// busy peer nor the rings together starve anything. What is sent in one turn is published at its end, together. With
+// busy peer nor the rings together starve anything. What is sent in one turn is published behind it, together. With
 // nothing to do the hub sleeps on the thread's doorbell and costs nothing.
 
 import assert from 'node:assert';
@@ -10,8 +10,12 @@ import type { Status } from '../../proto/status.js';
 import type { OnAnswer } from '../channel.js';
 import type { Doorbell } from '../ring/index.js';
 
-/** How long a hub that had work goes on looking, a look per turn of the event loop, before it sleeps. */
-const LINGER_US = Number(process.env.LINGER_US ?? 0);
+/**
+ * How long a hub that had work goes on looking, a look per turn of the event loop, before it sleeps: about what falling
+ * asleep and being woken costs, so it never loses more than that. Measured with one request in flight: 2.8 us a round
+ * trip instead of 56, 6 us of processor time a request instead of 60; longer brings nothing.
+ */
+const LINGER_MS = 0.02;
 /** A timer that never fires while anybody lives: waiting on a doorbell does not keep the event loop alive. */
 const FOREVER_MS = 0x7fffffff;
 
@@ -63,23 +67,27 @@ export class Hub {
     return worked;
   }
 
-  /** Publishes all that was sent, without waiting for the end of the turn (threads that block need it). */
+  /** Publishes all that was sent, without waiting for the end of the callback (threads that block need it). */
   readonly flush = (): void => {
     this.flushScheduled = false;
     for (let endpoint = this.dirty.pop(); endpoint !== undefined; endpoint = this.dirty.pop()) endpoint.flush();
-    if (this.refused.length > 0) this.deliverRefused();
   };
 
-  /** An endpoint has something to publish; it is flushed once, at the end of this turn or poll. */
+  /**
+   * An endpoint has something to publish; it is flushed once, at the end of this poll or behind the running callback:
+   * as a microtask, which measured 1.6 times the requests of setImmediate, at the same processor time.
+   */
   markDirty(endpoint: Endpoint): void {
     this.dirty.push(endpoint);
-    this.scheduleFlush();
+    if (this.flushScheduled || this.polling) return;
+    this.flushScheduled = true;
+    queueMicrotask(this.flush);
   }
 
-  /** Answers a call that never left, after `call` has returned. */
+  /** Answers a call that never left: on a later turn, so that whoever tries again at once starves nobody. */
   refuse(onAnswer: OnAnswer, status: Status): void {
+    if (this.refused.length === 0) setImmediate(this.deliverRefused);
     this.refused.push({ onAnswer, status });
-    this.scheduleFlush();
   }
 
   /** Wakes the hub's own thread: something that its endpoints waited for has changed. */
@@ -92,37 +100,27 @@ export class Hub {
     if (this.closed) return;
     this.closed = true;
     for (const endpoint of this.endpoints) endpoint.close();
-    this.flush();
     clearInterval(this.handle);
     this.bell.ring();
   }
 
-  private scheduleFlush(): void {
-    if (this.flushScheduled || this.polling) return;
-    this.flushScheduled = true;
-    setImmediate(this.flush);
-  }
-
-  private deliverRefused(): void {
+  private readonly deliverRefused = (): void => {
     const refused = this.refused;
     this.refused = [];
     const reader = new Reader(NOTHING);
     for (const { onAnswer, status } of refused) onAnswer(status, reader, NOTHING);
-  }
+  };
 
   private readonly drain = (): void => {
     if (this.closed) return;
     const worked = this.poll();
     if (this.closed) return;
-    if (worked || this.lingers()) {
-      if (worked && LINGER_US > 0) this.lastWorkMs = performance.now();
+    if (worked) {
+      this.lastWorkMs = performance.now();
       setImmediate(this.drain);
-    } else this.sleep();
+    } else if (performance.now() - this.lastWorkMs < LINGER_MS) setImmediate(this.drain);
+    else this.sleep();
   };
-
-  private lingers(): boolean {
-    return LINGER_US > 0 && performance.now() - this.lastWorkMs < LINGER_US / 1000;
-  }
 
   private sleep(): void {
     this.bell.announce();
