@@ -27,13 +27,15 @@ export interface GroupStatus {
   readonly commitIndex: number;
   readonly appliedIndex: number;
   readonly firstIndex: number;
+  /** The disk has no room to grow the log: proposals are refused once what is prepared is used up. */
+  readonly full?: boolean;
 }
 
 export interface RaftGroup {
   readonly status: GroupStatus;
   /**
    * Appends a proposal and returns the index that it will be applied at if it is committed; 0 when it is refused
-   * (not leading, or limits.raftUncommittedBytes reached). `payload` is copied. It is applied after the driver has
+   * (not leading, limits.raftUncommittedBytes reached, or no room in the log). `payload` is copied. It is applied after the driver has
    * synced the log: all proposals of one turn of the event loop share one write.
    */
   propose(payload: Uint8Array): number;

@@ -1,0 +1,150 @@
+// The way in: rules about terms that hold in every role, then one small function by role and kind of message.
+
+import assert from 'node:assert';
+import { type Message, MessageKind } from '../../../proto/raft/index.js';
+import { campaign, preVoteAnswer, voteAnswer } from './candidate.js';
+import { answerVote, followerAppend, followerHeartbeat, yieldTo } from './follower.js';
+import {
+  broadcastAppend,
+  broadcastHeartbeat,
+  leaderAppendAnswer,
+  leaderHeartbeatAnswer,
+  maybeCommit,
+} from './leader.js';
+import { NOBODY, type Raft, Role } from './raft.js';
+
+type Step = (raft: Raft, message: Message) => void;
+type Steps = { readonly [kind: number]: Step };
+
+const everyRole: Steps = {
+  [MessageKind.PRE_VOTE]: answerVote,
+  [MessageKind.VOTE]: answerVote,
+  [MessageKind.STORED]: stored,
+};
+
+const table: { readonly [role in Role]: Steps } = {
+  [Role.FOLLOWER]: {
+    ...everyRole,
+    [MessageKind.CAMPAIGN]: campaign,
+    [MessageKind.APPEND]: followerAppend,
+    [MessageKind.HEARTBEAT]: followerHeartbeat,
+  },
+  [Role.PRE_CANDIDATE]: {
+    ...everyRole,
+    [MessageKind.CAMPAIGN]: campaign,
+    [MessageKind.PRE_VOTE_ANSWER]: preVoteAnswer,
+    [MessageKind.APPEND]: yieldTo(followerAppend),
+    [MessageKind.HEARTBEAT]: yieldTo(followerHeartbeat),
+  },
+  [Role.CANDIDATE]: {
+    ...everyRole,
+    [MessageKind.CAMPAIGN]: campaign,
+    [MessageKind.VOTE_ANSWER]: voteAnswer,
+    [MessageKind.APPEND]: yieldTo(followerAppend),
+    [MessageKind.HEARTBEAT]: yieldTo(followerHeartbeat),
+  },
+  [Role.LEADER]: {
+    ...everyRole,
+    [MessageKind.APPEND]: secondLeader,
+    [MessageKind.HEARTBEAT]: secondLeader,
+    [MessageKind.APPEND_ANSWER]: leaderAppendAnswer,
+    [MessageKind.HEARTBEAT_ANSWER]: leaderHeartbeatAnswer,
+  },
+};
+
+/** Takes a message from another member, or what the member's own surroundings tell it. */
+export function step(raft: Raft, message: Message): void {
+  if (message.kind !== MessageKind.CAMPAIGN && message.kind !== MessageKind.STORED) {
+    if (asksForVote(message) && raft.silent) return; // R7
+    if (message.term > raft.term && !entersTerm(raft, message)) return;
+    if (message.term < raft.term) {
+      answerStale(raft, message);
+      return;
+    }
+  }
+  table[raft.role][message.kind]?.(raft, message);
+}
+
+/** A tick of the group's clock. */
+export function tick(raft: Raft): void {
+  if (raft.leading) tickLeader(raft);
+  else if (raft.electionDue()) campaign(raft);
+}
+
+/** Appends a proposal and sends it on its way; the index, or 0 if it is refused. */
+export function propose(raft: Raft, payload: Buffer): number {
+  const index = raft.propose(payload);
+  if (index !== 0) broadcastAppend(raft);
+  return index;
+}
+
+/** The state machine applied all up to `index`, which others may now be told. */
+export function applied(raft: Raft, index: number): void {
+  raft.applied(index);
+  if (raft.leading) broadcastAppend(raft);
+}
+
+/** A message of a later term. False: it is to be ignored. Pre-votes and their grants speak of a term nobody is in. */
+function entersTerm(raft: Raft, message: Message): boolean {
+  if (asksForVote(message) && raft.supportsLeader) return false;
+  if (message.kind === MessageKind.PRE_VOTE) return answersInOwnTerm(raft, message);
+  if (message.kind === MessageKind.PRE_VOTE_ANSWER && !message.reject) return answersInOwnTerm(raft, message);
+  const fromLeader = message.kind === MessageKind.APPEND || message.kind === MessageKind.HEARTBEAT;
+  raft.becomeFollower(message.term, fromLeader ? message.from : NOBODY);
+  return true;
+}
+
+function asksForVote(message: Message): boolean {
+  return message.kind === MessageKind.VOTE || message.kind === MessageKind.PRE_VOTE;
+}
+
+function answersInOwnTerm(raft: Raft, message: Message): boolean {
+  table[raft.role][message.kind]?.(raft, message);
+  return false;
+}
+
+/**
+ * A message of an earlier term. A leader that was cut off learns the term of those it reaches, so that it steps down;
+ * a candidate that fell behind likewise.
+ */
+function answerStale(raft: Raft, message: Message): void {
+  if (message.kind === MessageKind.APPEND || message.kind === MessageKind.HEARTBEAT) {
+    raft.sendStored(raft.message(MessageKind.APPEND_ANSWER, message.from));
+  } else if (message.kind === MessageKind.PRE_VOTE) {
+    raft.sendStored(raft.message(MessageKind.PRE_VOTE_ANSWER, message.from, { reject: true }));
+  }
+}
+
+/**
+ * The store has what it was handed. R5: an acknowledgement from an earlier term is not counted, since its entries may
+ * have been replaced and come back by then; entering a term stores term and vote, and the acknowledgement of those
+ * speaks for the entries as they are now.
+ */
+function stored(raft: Raft, message: Message): void {
+  if (message.term !== raft.term || !raft.log.stored(message.index, message.logTerm)) return;
+  if (!raft.leading) return;
+  raft.progressOf(raft.id).update(raft.log.stable);
+  maybeCommit(raft);
+}
+
+/** R1 makes a second leader of one term impossible: whoever says so is broken, and this member stops. */
+function secondLeader(raft: Raft, message: Message): void {
+  assert.fail(`member ${message.from} claims to lead term ${message.term}, which member ${raft.id} leads`);
+}
+
+function tickLeader(raft: Raft): void {
+  if (raft.alone) return;
+  raft.electionElapsed++;
+  raft.heartbeatElapsed++;
+  if (raft.electionElapsed >= raft.electionTicks) {
+    raft.electionElapsed = 0;
+    if (!raft.tracker.takeQuorumActive(raft.id)) {
+      raft.becomeFollower(raft.term, NOBODY);
+      return;
+    }
+  }
+  if (raft.heartbeatElapsed >= raft.heartbeatTicks) {
+    raft.heartbeatElapsed = 0;
+    broadcastHeartbeat(raft);
+  }
+}

@@ -1,0 +1,371 @@
+// The write-ahead log of a thread: all its raft groups write to it. Records are staged, and `commit` writes all that
+// is staged as one batch, one write that is on disk when it is done. One batch is under way at a time; what comes
+// meanwhile is staged for the next, which is group commit. Guarantees: nothing is reported as written before it is on
+// disk; after a failed write nothing is reported any more; a batch that finds no room waits for it.
+
+import assert from 'node:assert';
+import { Reader, Writer } from '../../../proto/codec.js';
+import { limits } from '../../../proto/limits.js';
+import { type Entry, entryCodec } from '../../../proto/raft/index.js';
+import { OfsError, Status } from '../../../proto/status.js';
+import {
+  BATCH_HEADER_BYTES,
+  emptyBatchHeader,
+  groupStateCodec,
+  RECORD_HEADER_BYTES,
+  RecordKind,
+  readBatch,
+  sealBatch,
+  writeMark,
+  writeRecord,
+} from '../../../proto/wal.js';
+import { GroupLog } from './group-log.js';
+import { replay } from './replay.js';
+import { placeOffset, placeSegment, type Segment, Segments } from './segments.js';
+import { openDisk, type WalStorage } from './storage.js';
+
+export interface WalOptions {
+  readonly directory: string;
+  /** Instead of the directory: another disk. */
+  readonly storage?: WalStorage;
+  readonly segmentBytes?: number;
+  /** How long after a disk was full to try again. */
+  readonly retryMs?: number;
+  /** The log can no longer be trusted: end the process. Nothing is reported afterwards. */
+  readonly fatal: (error: Error) => void;
+  readonly warn: (message: string) => void;
+}
+
+/** An entry staged, until its batch has a place. */
+interface Staged {
+  log: GroupLog;
+  index: number;
+  term: number;
+  offset: number;
+  bytes: number;
+}
+
+export class Wal {
+  readonly groups: Map<number, GroupLog>;
+  /** Counts of work done, for tests, measurements and metrics. */
+  readonly figures = { syncs: 0, bytes: 0, records: 0 };
+  private readonly segments: Segments;
+  private readonly segmentBytes: number;
+  private readonly records = new Writer(64 * 1024);
+  private readonly opening = new Writer(64 * 1024);
+  private readonly staged: Staged[] = [];
+  private stagedCount = 0;
+  private stagedRecords = 0;
+  private readonly header = emptyBatchHeader();
+  private chain = 0;
+  private synced = { segment: 0, offset: 0 };
+  private onCommitted: (() => void) | undefined;
+  private writing = false;
+  private failed = false;
+  private releasable = false;
+  private onReady: (() => void) | undefined;
+  private lastRead: { place: number; batch: Buffer } | undefined;
+
+  private constructor(
+    private readonly options: WalOptions,
+    storage: WalStorage,
+    groups: Map<number, GroupLog>,
+  ) {
+    this.groups = groups;
+    this.segmentBytes = options.segmentBytes ?? limits.walSegmentBytes;
+    this.segments = new Segments({
+      storage,
+      segmentBytes: this.segmentBytes,
+      retryMs: options.retryMs ?? limits.walRetryMs,
+      onChange: () => this.segmentsChanged(),
+      onFailure: (error) => this.fail(error),
+      warn: options.warn,
+    });
+    this.clearStaged();
+  }
+
+  /**
+   * Replays the log. Rejects with WalDamaged if synced data is damaged or missing, with OfsError NOSPC if there is no
+   * room for the first segment.
+   */
+  static async open(options: WalOptions): Promise<Wal> {
+    const storage = options.storage ?? (await openDisk(options.directory));
+    const segmentBytes = options.segmentBytes ?? limits.walSegmentBytes;
+    const found = await replay({ storage, segmentBytes, warn: options.warn });
+    const wal = new Wal(options, storage, found.groups);
+    wal.segments.live.push(...found.live);
+    wal.segments.prepared.push(...found.prepared);
+    wal.segments.nextNumber = found.nextNumber;
+    wal.chain = found.chain;
+    const current = wal.segments.current;
+    if (current !== undefined) wal.synced = { segment: current.number, offset: current.used };
+    wal.releaseSegments();
+    wal.segments.maintain();
+    try {
+      await wal.firstSegment();
+    } catch (error) {
+      await wal.segments.close();
+      throw error;
+    }
+    return wal;
+  }
+
+  /** A batch is under way: do not commit. */
+  get busy(): boolean {
+    return this.onCommitted !== undefined;
+  }
+
+  /** The batch under way waits for room that there is not. */
+  get stalled(): boolean {
+    return this.busy && !this.writing && this.full;
+  }
+
+  get full(): boolean {
+    return this.segments.full;
+  }
+
+  get stagedBytes(): number {
+    return this.records.position - BATCH_HEADER_BYTES;
+  }
+
+  /** What a batch should not outgrow. */
+  get batchBytes(): number {
+    return Math.min(limits.walBatchBytes, this.segmentBytes / 2 - this.reserve);
+  }
+
+  /**
+   * Whether `bytes` of records that are not yet placed (staged ones included) are sure to find room in segments that
+   * are on disk already, without what is kept for records that cannot be refused.
+   */
+  hasRoom(bytes: number): boolean {
+    const { current } = this.segments;
+    if (this.segments.prepared.length > 0) return bytes + this.reserve <= this.segmentBytes / 2;
+    return current !== undefined && current.used + bytes + this.reserve <= current.bytes;
+  }
+
+  group(group: number): GroupLog | undefined {
+    return this.groups.get(group);
+  }
+
+  addGroup(group: number): GroupLog {
+    assert(!this.groups.has(group) && this.groups.size < limits.raftGroupsPerThread);
+    const log = new GroupLog(group);
+    this.groups.set(group, log);
+    return log;
+  }
+
+  /** Staging is for when nothing is under way: what is written frees no segment on the word of what is only staged. */
+  stageEntry(log: GroupLog, entry: Entry): void {
+    assert(!this.busy);
+    const offset = this.records.position;
+    const bytes = writeRecord(this.records, log.group, RecordKind.ENTRY, entryCodec, entry);
+    const slot = this.staged[this.stagedCount];
+    if (slot === undefined) {
+      this.staged.push({ log, index: entry.index, term: entry.term, offset, bytes });
+    } else {
+      slot.log = log;
+      slot.index = entry.index;
+      slot.term = entry.term;
+      slot.offset = offset;
+      slot.bytes = bytes;
+    }
+    this.stagedCount++;
+    this.stagedRecords++;
+  }
+
+  /** Stages what `log` says of its term, vote and first index. */
+  stageState(log: GroupLog): void {
+    assert(!this.busy);
+    writeRecord(this.records, log.group, RecordKind.STATE, groupStateCodec, log);
+    this.stagedRecords++;
+    this.releasable = true;
+  }
+
+  stageRemoval(group: number): void {
+    assert(!this.busy);
+    assert(this.groups.delete(group));
+    writeMark(this.records, group, RecordKind.REMOVED);
+    this.stagedRecords++;
+    this.releasable = true;
+  }
+
+  /** Writes what is staged; `onCommitted` runs when it is on disk. Must not be busy. */
+  commit(onCommitted: () => void): void {
+    assert(!this.busy);
+    if (this.failed) return;
+    this.onCommitted = onCommitted;
+    this.place();
+  }
+
+  /** Entries `from` to `to`, fewer if they take more than `maxBytes`, at least one. Throws OfsError CORRUPT. */
+  read(log: GroupLog, from: number, to: number, maxBytes: number): Entry[] {
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (let index = from; index <= to; index++) {
+      const entry = this.readEntry(log, index);
+      bytes += entry.payload.length;
+      if (entries.length > 0 && bytes > maxBytes) break;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  /** Ends a log at rest with a batch that proves all before it synced. One that waits for room is not written. */
+  async close(): Promise<void> {
+    assert(!this.writing);
+    const { current } = this.segments;
+    if (!this.failed && !this.busy && current !== undefined && current.used + BATCH_HEADER_BYTES <= current.bytes) {
+      await new Promise<void>((resolve) => this.commit(resolve));
+    }
+    await this.segments.close();
+  }
+
+  private get reserve(): number {
+    return Math.min(limits.walReserveBytes, this.segmentBytes / 8);
+  }
+
+  private place(): void {
+    const length = this.records.position;
+    const { current } = this.segments;
+    if (current !== undefined && current.used + length <= current.bytes) {
+      this.write(current, this.records.view(), 0);
+      return;
+    }
+    const next = this.segments.advance();
+    if (next === undefined) return;
+    const opening = this.openingBatch();
+    this.write(next, opening, opening.length - length);
+  }
+
+  /** What is staged, behind the state of every group, with which a segment opens. */
+  private openingBatch(): Buffer {
+    this.opening.reset();
+    this.opening.ensure(BATCH_HEADER_BYTES);
+    this.opening.position = BATCH_HEADER_BYTES;
+    for (const log of this.groups.values()) {
+      writeRecord(this.opening, log.group, RecordKind.STATE, groupStateCodec, log);
+    }
+    this.opening.raw(this.records.view().subarray(BATCH_HEADER_BYTES));
+    return this.opening.view();
+  }
+
+  private write(segment: Segment, batch: Buffer, shift: number): void {
+    const offset = segment.used;
+    assert(offset + batch.length <= segment.bytes, 'a batch fits in an empty segment');
+    for (let at = 0; at < this.stagedCount; at++) {
+      const { log, index, term, offset: within, bytes } = this.staged[at]!;
+      log.add(index, term, segment.place(offset + within + shift), bytes);
+      segment.noteEntry(log.group, index);
+    }
+    const { header } = this;
+    header.previousCrc = this.chain;
+    header.segment = segment.number;
+    header.offset = offset;
+    header.syncedSegment = this.synced.segment;
+    header.syncedOffset = this.synced.offset;
+    sealBatch(batch, header);
+    this.chain = header.crc;
+    segment.batches.push(offset);
+    segment.used = offset + batch.length;
+    this.figures.records += this.stagedRecords;
+    this.writing = true;
+    this.clearStaged();
+    segment.file.write(batch, offset, (error) => this.written(segment, offset + batch.length, batch.length, error));
+  }
+
+  private written(segment: Segment, end: number, bytes: number, error: Error | null): void {
+    this.writing = false;
+    if (error !== null) this.fail(error);
+    if (this.failed) return;
+    this.figures.syncs++;
+    this.figures.bytes += bytes;
+    this.synced = { segment: segment.number, offset: end };
+    if (this.releasable) this.releaseSegments();
+    const onCommitted = this.onCommitted!;
+    this.onCommitted = undefined;
+    onCommitted();
+  }
+
+  private releaseSegments(): void {
+    this.releasable = false;
+    this.segments.release((segment) => {
+      for (const [group, highest] of segment.highest) {
+        const log = this.groups.get(group);
+        if (log !== undefined && highest >= log.firstIndex) return true;
+      }
+      return false;
+    });
+  }
+
+  private clearStaged(): void {
+    this.records.position = BATCH_HEADER_BYTES;
+    this.stagedCount = 0;
+    this.stagedRecords = 0;
+  }
+
+  private segmentsChanged(): void {
+    if (this.failed) return;
+    if (this.busy && !this.writing) this.place();
+    this.onReady?.();
+  }
+
+  private async firstSegment(): Promise<void> {
+    if (this.segments.current !== undefined || this.segments.prepared.length > 0) return;
+    await new Promise<void>((resolve, reject) => {
+      this.onReady = () => {
+        if (this.segments.prepared.length > 0) resolve();
+        else reject(new OfsError(Status.NOSPC, `no room for the first log segment in ${this.options.directory}`));
+      };
+    });
+    this.onReady = undefined;
+  }
+
+  private readEntry(log: GroupLog, index: number): Entry {
+    const place = log.place(index);
+    const segment = this.segments.byNumber(placeSegment(place));
+    const offset = placeOffset(place);
+    const start = segment.batches[lastAtMost(segment.batches, offset)]!;
+    const batch = this.readBatch(segment, start);
+    const at = offset - start;
+    const length = batch.readUInt32LE(at);
+    const reader = new Reader().reset(batch, at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length);
+    const entry = entryCodec.read(reader);
+    assert(batch.readUInt32LE(at + 4) === log.group && entry.index === index);
+    assert(entry.term === log.entryTerm(index));
+    return entry;
+  }
+
+  /** A batch as it is on disk, checked again: what is read back is sent to others and applied. */
+  private readBatch(segment: Segment, start: number): Buffer {
+    const place = segment.place(start);
+    if (this.lastRead?.place === place) return this.lastRead.batch;
+    const following = lastAtMost(segment.batches, start) + 1;
+    const end = segment.batches[following] ?? segment.used;
+    const batch = Buffer.allocUnsafeSlow(end - start);
+    const count = segment.file.read(batch, start);
+    if (count !== batch.length || !readBatch(batch, segment.number, start, emptyBatchHeader(), start)) {
+      const where = `segment ${segment.number} at offset ${start}`;
+      throw new OfsError(Status.CORRUPT, `log batch in ${where} no longer reads as it was written: the disk lost it`);
+    }
+    this.lastRead = { place, batch };
+    return batch;
+  }
+
+  private fail(error: Error): void {
+    if (this.failed) return;
+    this.failed = true;
+    this.options.fatal(error);
+  }
+}
+
+/** The position of the last number that is at most `limit` in a rising row. */
+function lastAtMost(row: readonly number[], limit: number): number {
+  let low = 0;
+  let high = row.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (row[middle]! <= limit) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
