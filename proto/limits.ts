@@ -95,6 +95,8 @@ export const limits = {
   sessionRenewMs: 3_000,
   sessions: 65_536,
   sessionEndedKeepMs: 2 * 3_600_000,
+  /** How long ago a block's writer must have ended before a sweep may free it. */
+  garbageAgeMs: 3_600_000,
   heldInodesPerSession: 1 << 20,
   reclaimBatch: 256,
 
@@ -213,6 +215,7 @@ export function assertLimits(): void {
   );
   assert(limits.raftEntryBytes <= limits.raftUncommittedBytes);
   assert(limits.raftElectionTicks >= 3 * limits.raftHeartbeatTicks);
+  assert(limits.garbageAgeMs < limits.sessionEndedKeepMs);
   assert(limits.sessionRenewMs * 3 <= limits.sessionLifetimeMs);
   assert(limits.dedupeRowsPerSession < limits.transactionKeys, 'a session ends in one transaction');
   assert(limits.heldInodesPerRenewal <= limits.heldInodesPerSession);

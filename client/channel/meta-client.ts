@@ -58,6 +58,11 @@ export class MetaClient implements MetaChannel {
     this.renewTimer.unref();
   }
 
+  /** This client's session, the same in every group. It stands in a group once `session(group)` has resolved. */
+  get sessionNumber(): number {
+    return this.currentSession;
+  }
+
   readLocal<K extends MetaOperationName>(name: K, group: number, request: Request<K>): Answer<K> | undefined {
     return this.options.local?.read(name, group, request);
   }

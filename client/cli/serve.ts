@@ -5,8 +5,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { Status, OfsError } from '../../proto/status.js';
 import { startNode } from '../../node/process/index.js';
+import { OfsError, Status } from '../../proto/status.js';
 import { type Address, formatAddress, parseAddress } from './addresses.js';
 import { makeKeys } from './key.js';
 import { DEFAULT_LISTEN, DEFAULT_S3 } from './options.js';
@@ -36,7 +36,9 @@ export function serveCommand(program: Command): void {
     .description('run a storage node with every role: metadata, blocks, S3')
     .addOption(new Option('--data <dir>', 'where everything is kept').default('./data').env('OFS_DATA'))
     .addOption(addressOption('--s3 <host:port>', 'where S3 is served', DEFAULT_S3))
-    .addOption(addressOption('--listen <host:port>', 'where metadata and blocks are served, ports upwards', DEFAULT_LISTEN))
+    .addOption(
+      addressOption('--listen <host:port>', 'where metadata and blocks are served, ports upwards', DEFAULT_LISTEN),
+    )
     .option('--region <name>', 'the region that S3 clients name', 'us-east-1')
     .option('--domain <name>', 'serve bucket.NAME as a virtual host')
     .option('--gateway-threads <n>', 'threads that serve S3', parseThreads, Math.max(1, os.availableParallelism()))
@@ -101,10 +103,8 @@ async function firstKey(options: ServeOptions): Promise<{ keys: Keys; made: bool
   const file = path.join(options.data, CREDENTIALS_FILE);
   const kept = readKeys(file);
   const keys = kept ?? makeKeys();
-  if (kept === null) {
-    writeKeys(file, keys);
-    await ensureKey(options, keys);
-  }
+  if (kept === null) writeKeys(file, keys);
+  await ensureKey(options, keys);
   return { keys, made: kept === null };
 }
 
@@ -131,7 +131,10 @@ function readKeys(file: string): Keys | null {
 
 function writeKeys(file: string, keys: Keys): void {
   const temporary = `${file}.${randomUUID()}`;
-  fs.writeFileSync(temporary, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600, flush: true });
+  const fd = fs.openSync(temporary, 'wx', 0o600);
+  fs.writeFileSync(fd, `${JSON.stringify(keys, null, 2)}\n`);
+  fs.fsyncSync(fd);
+  fs.closeSync(fd);
   fs.renameSync(temporary, file);
 }
 
@@ -140,7 +143,8 @@ function announce(options: ServeOptions, keys: Keys, made: boolean): void {
   const server = formatAddress(options.listen);
   print(`S3 endpoint  http://${s3}  (region ${options.region})`);
   print(`access key   ${keys.accessKey}`);
-  if (made) print(`secret key   ${keys.secretKey}   (shown once; kept in ${path.join(options.data, CREDENTIALS_FILE)})`);
+  if (made)
+    print(`secret key   ${keys.secretKey}   (shown once; kept in ${path.join(options.data, CREDENTIALS_FILE)})`);
   else print('secret key   as given before');
   print(`mount        npx ofs mount VOLUME DIR --server ${server}`);
   print('ready');

@@ -3,8 +3,8 @@
 import { joinHost } from '../../workers/index.js';
 import { openBlockService } from '../block/index.js';
 import { serveTcp } from '../rpc/index.js';
-import { endProcess, threadLog } from './thread-log.js';
 import type { BlockThreadData } from './thread-data.js';
+import { endProcess, threadLog } from './thread-log.js';
 
 const STOP_GRACE_MS = 5_000;
 

@@ -1,16 +1,16 @@
 // A meta thread: the raft groups that fall to it, for the rings of this process and for TCP. Deleted blobs go to the
 // block threads through rings.
 
-import { limits } from '../../proto/limits.js';
+import { blockOperations } from '../../proto/block/index.js';
 import { encode } from '../../proto/codec.js';
 import { blobOf, blockVolume } from '../../proto/ids.js';
-import { blockOperations } from '../../proto/block/index.js';
+import { limits } from '../../proto/limits.js';
 import { OfsError, Status, statusName } from '../../proto/status.js';
 import { type Channel, joinHost } from '../../workers/index.js';
 import { type DeletedBlob, openMetaService } from '../meta/index.js';
 import { serveTcp } from '../rpc/index.js';
-import { endProcess, threadLog } from './thread-log.js';
 import type { MetaThreadData } from './thread-data.js';
+import { endProcess, threadLog } from './thread-log.js';
 
 const STOP_GRACE_MS = 5_000;
 

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { startThreads, type Topology } from '../../workers/index.js';
 import { createArena } from '../block/index.js';
 import { createLeases } from '../raft/index.js';
+import { limits } from '../../proto/limits.js';
 import { lockDirectory, lockPort } from './locks.js';
 import type { BlockThreadData, MetaThreadData } from './thread-data.js';
 
@@ -84,6 +85,6 @@ function topology(config: NodeConfig, data: string, metaPorts: number[], blockPo
     threads: [...blocks, ...metas, ...gateways],
     links,
     shared: { leases: createLeases(), arena: createArena() },
-    slabBytes: Object.fromEntries(gateways.map(({ name }) => [name, SLAB_BYTES])),
+    slabBytes: Object.fromEntries(gateways.map(({ name }) => [name, limits.slabBytes])),
   };
 }
