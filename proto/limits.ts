@@ -90,7 +90,6 @@ export const limits = {
   checkpointPauseMs: 2,
   checkpointLogBytes: 256 * MIB,
   checkpointLogShare: 0.25,
-  checkpointIdleMs: 10 * 60_000,
   sessionLifetimeMs: 15_000,
   sessionRenewMs: 3_000,
   sessions: 65_536,

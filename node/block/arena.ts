@@ -1,0 +1,210 @@
+// The shared memory that holds the needle index of a process: a directory of volumes and, behind it, their tables. It is
+// one SharedArrayBuffer given to every thread at start, so that any thread finds any volume, also one made a moment
+// ago, without a message. Pages that were never touched cost nothing. A volume's entry is written by the block thread
+// that owns the volume; its generation word is odd while that thread changes the entry, and moves with every change.
+//
+//   page 0            words: pages given out, epoch, KiB touched in this epoch, KiB that an epoch lasts
+//   pages 1 to 1024   directory: entries of 64 bytes, open addressing by volume number
+//   behind            tables of whole pages; each thread reuses those that it freed
+
+import assert from 'node:assert';
+import os from 'node:os';
+import { limits } from '../../proto/limits.js';
+import { OfsError, Status } from '../../proto/status.js';
+
+const PAGE_BYTES = 4096;
+const ENTRY_WORDS = 16;
+const ENTRIES = limits.volumes;
+const DIRECTORY_WORD = PAGE_BYTES / 4;
+const FIRST_TABLE_PAGE = 1 + (ENTRIES * ENTRY_WORDS * 4) / PAGE_BYTES;
+const MIN_ARENA_BYTES = 64 * 1024 * 1024;
+
+const Head = { PAGES: 0, EPOCH: 1, TOUCHED_KIB: 2, EPOCH_KIB: 3 } as const;
+const FIRST_EPOCH = 2;
+/** The part of memory that may be touched before an epoch ends; what was touched in the last two counts as cached. */
+const EPOCH_SHARE = 1 / 8;
+
+const Entry = { VOLUME: 0, GENERATION: 1, PAGE: 2, CAPACITY: 3, SPREAD: 4, COOKIE: 5 } as const;
+const FREE = 0;
+/** A volume that was dropped: its entry may be taken again. */
+const GONE = -1;
+
+/** Where a volume's table lies, and the cookie that its needles carry. */
+export interface VolumePlace {
+  page: number;
+  /** Slots. */
+  capacity: number;
+  /** 1 when keys are spread by a hash, 0 when they lie in order (a table that fills). */
+  spread: number;
+  cookie: number;
+}
+
+/** Memory that this process may use, in bytes (Node answers 0 or a huge number where no cgroup bounds it). */
+function memoryBytes(): number {
+  const constrained = process.constrainedMemory() ?? 0;
+  return constrained > 0 ? Math.min(constrained, os.totalmem()) : os.totalmem();
+}
+
+/**
+ * The arena of a process: a quarter of its memory, at most limits.indexArenaBytes (34 to 48 bytes a needle). Reserved,
+ * not used: pages become memory when a needle's slot is written.
+ */
+export function createArena(bytes = Math.min(limits.indexArenaBytes, memoryBytes() / 4)): SharedArrayBuffer {
+  const pages = Math.floor(Math.max(bytes, MIN_ARENA_BYTES) / PAGE_BYTES);
+  const buffer = new SharedArrayBuffer(pages * PAGE_BYTES);
+  const head = new Int32Array(buffer, 0, DIRECTORY_WORD);
+  head[Head.PAGES] = FIRST_TABLE_PAGE;
+  head[Head.EPOCH] = FIRST_EPOCH;
+  head[Head.EPOCH_KIB] = Math.min(0x7fffffff, Math.floor((memoryBytes() * EPOCH_SHARE) / 1024));
+  return buffer;
+}
+
+/** One thread's view of the arena. */
+export class Arena {
+  private readonly words: Int32Array;
+  private readonly pages: number;
+  private readonly freed: { page: number; pages: number }[] = [];
+
+  constructor(readonly buffer: SharedArrayBuffer) {
+    this.words = new Int32Array(buffer, 0, (FIRST_TABLE_PAGE * PAGE_BYTES) / 4);
+    this.pages = Math.floor(buffer.byteLength / PAGE_BYTES);
+    assert(Atomics.load(this.words, Head.PAGES) >= FIRST_TABLE_PAGE, 'the arena was not made by createArena');
+  }
+
+  /** The epoch that slots touched now are stamped with. */
+  get epoch(): number {
+    return Atomics.load(this.words, Head.EPOCH);
+  }
+
+  /** Counts bytes that came into the page cache; when an epoch's worth has come, the next begins. */
+  touched(bytes: number): void {
+    const kib = (bytes + 1023) >>> 10;
+    const before = Atomics.add(this.words, Head.TOUCHED_KIB, kib);
+    const limit = this.words[Head.EPOCH_KIB]!;
+    if (before + kib < limit || before >= limit) return;
+    Atomics.store(this.words, Head.TOUCHED_KIB, 0);
+    Atomics.add(this.words, Head.EPOCH, 1);
+  }
+
+  /** The entry of a volume, or -1. An entry never moves; check `volumeAt` after a generation moved. */
+  find(volume: number): number {
+    let entry = volume % ENTRIES;
+    for (let probes = 0; probes < ENTRIES; probes++) {
+      const found = Atomics.load(this.words, DIRECTORY_WORD + entry * ENTRY_WORDS);
+      if (found === volume) return entry;
+      if (found === FREE) return -1;
+      entry = entry + 1 === ENTRIES ? 0 : entry + 1;
+    }
+    return -1;
+  }
+
+  generation(entry: number): number {
+    return Atomics.load(this.words, DIRECTORY_WORD + entry * ENTRY_WORDS + Entry.GENERATION);
+  }
+
+  volumeAt(entry: number): number {
+    return Atomics.load(this.words, DIRECTORY_WORD + entry * ENTRY_WORDS);
+  }
+
+  /** Reads an entry; what it says holds if `generation` is even and the same before and after. */
+  place(entry: number): VolumePlace {
+    const at = DIRECTORY_WORD + entry * ENTRY_WORDS;
+    return {
+      page: Atomics.load(this.words, at + Entry.PAGE),
+      capacity: Atomics.load(this.words, at + Entry.CAPACITY),
+      spread: Atomics.load(this.words, at + Entry.SPREAD),
+      cookie: Atomics.load(this.words, at + Entry.COOKIE) >>> 0,
+    };
+  }
+
+  /** Claims an entry for a volume of this thread, with its generation odd until `publish`. */
+  claim(volume: number): number {
+    let entry = volume % ENTRIES;
+    for (let probes = 0; probes < ENTRIES; probes++) {
+      const at = DIRECTORY_WORD + entry * ENTRY_WORDS;
+      const found = Atomics.load(this.words, at);
+      assert(found !== volume, `volume ${volume} is in the directory already`);
+      if (found === FREE || found === GONE) {
+        // Until the generation is odd a reader may find what stood here: no capacity, so no needle.
+        if (Atomics.compareExchange(this.words, at, found, volume) === found) {
+          this.change(entry);
+          return entry;
+        }
+      }
+      entry = entry + 1 === ENTRIES ? 0 : entry + 1;
+    }
+    throw new OfsError(Status.NOSPC, `the directory of volumes is full (${ENTRIES}); add another node`);
+  }
+
+  /** Begins a change of an entry. */
+  change(entry: number): void {
+    const at = DIRECTORY_WORD + entry * ENTRY_WORDS + Entry.GENERATION;
+    if ((Atomics.load(this.words, at) & 1) === 0) Atomics.add(this.words, at, 1);
+  }
+
+  /** Ends a change: the entry says `place` from now on. */
+  publish(entry: number, place: VolumePlace): void {
+    const at = DIRECTORY_WORD + entry * ENTRY_WORDS;
+    this.change(entry);
+    Atomics.store(this.words, at + Entry.PAGE, place.page);
+    Atomics.store(this.words, at + Entry.CAPACITY, place.capacity);
+    Atomics.store(this.words, at + Entry.SPREAD, place.spread);
+    Atomics.store(this.words, at + Entry.COOKIE, place.cookie | 0);
+    Atomics.add(this.words, at + Entry.GENERATION, 1);
+  }
+
+  /** Takes a volume out of the directory. */
+  drop(entry: number): void {
+    const at = DIRECTORY_WORD + entry * ENTRY_WORDS;
+    this.change(entry);
+    Atomics.store(this.words, at + Entry.CAPACITY, 0);
+    Atomics.store(this.words, at, GONE);
+    Atomics.add(this.words, at + Entry.GENERATION, 1);
+  }
+
+  /** Zeroed memory of at least `bytes`, as its first page. Throws OfsError NOSPC when the arena is used up. */
+  allocate(bytes: number): number {
+    const pages = Math.ceil(bytes / PAGE_BYTES);
+    const index = this.freed.findIndex((region) => region.pages >= pages);
+    if (index >= 0) {
+      const region = this.freed[index]!;
+      const page = region.page;
+      region.page += pages;
+      region.pages -= pages;
+      if (region.pages === 0) this.freed.splice(index, 1);
+      this.wordsAt(page, (pages * PAGE_BYTES) / 4).fill(0);
+      return page;
+    }
+    const page = Atomics.add(this.words, Head.PAGES, pages);
+    if (page + pages > this.pages || page < 0) {
+      Atomics.sub(this.words, Head.PAGES, pages);
+      throw new OfsError(
+        Status.NOSPC,
+        `the needle index has no room for another volume (${this.buffer.byteLength} bytes); give the node more memory`,
+      );
+    }
+    return page;
+  }
+
+  /** Gives memory of `allocate` back, when no entry names it any more. Who still reads it checks the generation. */
+  free(page: number, bytes: number): void {
+    const region = { page, pages: Math.ceil(bytes / PAGE_BYTES) };
+    let index = this.freed.findIndex((other) => other.page > page);
+    if (index < 0) index = this.freed.length;
+    this.freed.splice(index, 0, region);
+    const next = this.freed[index + 1];
+    if (next !== undefined && region.page + region.pages === next.page) {
+      region.pages += next.pages;
+      this.freed.splice(index + 1, 1);
+    }
+    const last = this.freed[index - 1];
+    if (last !== undefined && last.page + last.pages === region.page) {
+      last.pages += region.pages;
+      this.freed.splice(index, 1);
+    }
+  }
+
+  wordsAt(page: number, words: number): Int32Array {
+    return new Int32Array(this.buffer, page * PAGE_BYTES, words);
+  }
+}

@@ -1,0 +1,316 @@
+// Giving back the holes of deleted needles. A sealed volume's living needles are copied into a new pair of files while
+// the old pair serves reads and takes tombstones; then, for a moment in which the volume's writer is held, what was
+// deleted meanwhile is entered, the new pair renamed over the old and the table published. A crash at any point leaves
+// the old pair or the new one. A volume in which damage is found is left as it is, so that it can be repaired.
+
+import fs from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  emptyNeedleHeader,
+  INDEX_LINE_BYTES,
+  IndexKind,
+  NEEDLE_HEADER_BYTES,
+  needleBytes,
+  readNeedleHeader,
+  SUPERBLOCK_BYTES,
+  trailerBytes,
+  VOLUME_KEYS,
+  writeNeedleFrame,
+} from '../../proto/block/index.js';
+import { crc32c } from '../../proto/crc32c.js';
+import { limits } from '../../proto/limits.js';
+import {
+  blocksDirectory,
+  createVolumeFiles,
+  dataPath,
+  IndexFile,
+  indexPath,
+  nameVolumeFiles,
+  readUpToAsync,
+  removeFile,
+  syncDirectory,
+  UNFINISHED,
+  writeAll,
+  writeAllSync,
+} from './files.js';
+import { IndexTable } from './index-table.js';
+import { needleVerifies } from './recovery.js';
+import type { Volume, VolumeContext } from './volume.js';
+
+/** Slots copied between two turns of the event loop. */
+const SLOTS_PER_TURN = 16_384;
+const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export interface CompactionContext extends VolumeContext {
+  /** Bytes per second; Infinity for no limit. */
+  readonly compactBytesPerSecond: number;
+  /** Whether the store is closing, so that a compaction ends before it is done. */
+  stopping(): boolean;
+  /** Told of each step, for tests that stop there. */
+  step(name: string): void;
+}
+
+/** Ends the growth of a volume: the seal is recorded and its table rebuilt to its exact size. */
+export async function sealVolume(volume: Volume, context: CompactionContext): Promise<void> {
+  volume.sealing = true;
+  await volume.drainNeedles();
+  await volume.hold();
+  if (volume.sealed) {
+    volume.release();
+    return;
+  }
+  context.step('seal');
+  volume.sealFiles();
+  const deleted: number[] = [];
+  volume.deleted = deleted;
+  volume.release();
+  const table = await copyTable(volume, context);
+  for (const key of deleted) kill(table, key);
+  volume.deleted = null;
+  volume.replaceTable(table);
+}
+
+async function copyTable(volume: Volume, context: CompactionContext): Promise<IndexTable> {
+  const old = volume.table;
+  const table = IndexTable.make(context.arena, volume.liveNeedles, volume.cookie, 'exact');
+  for (let from = 0; from < old.capacity; from += SLOTS_PER_TURN) {
+    for (const at of old.slots(from, SLOTS_PER_TURN)) {
+      if (old.isLive(at)) table.insert(old.key(at), facts(old, at, old.offset(at)));
+    }
+    await pause();
+  }
+  return table;
+}
+
+function facts(table: IndexTable, at: number, offset: number) {
+  return { offset, length: table.length(at), session: table.session(at), stamp: table.stamp(at) };
+}
+
+function kill(table: IndexTable, key: number): void {
+  const at = table.find(key);
+  if (at >= 0) table.markDead(at);
+}
+
+/** Share of a volume's file that living needles do not use, in percent. */
+export function holePercent(volume: Volume): number {
+  const used = volume.liveBytes + volume.liveNeedles * needleBytes(0) + SUPERBLOCK_BYTES;
+  return volume.tail <= SUPERBLOCK_BYTES ? 0 : Math.max(0, 100 * (1 - used / volume.tail));
+}
+
+/** The new pair of files as it grows. */
+interface Copy {
+  cookie: number;
+  dataFd: number;
+  index: IndexFile;
+  table: IndexTable;
+  tail: number;
+  needles: number;
+}
+
+/** Compacts a sealed volume; answers the bytes freed, 0 when it was found damaged or ended early. Throws where the disk fails. */
+export async function compactVolume(volume: Volume, context: CompactionContext): Promise<number> {
+  volume.pins++;
+  const deleted: number[] = [];
+  let copy: Copy | null = null;
+  let swapping = false;
+  try {
+    volume.openFiles();
+    volume.deleted = deleted;
+    copy = beginCopy(volume, context);
+    if (!(await copyNeedles(volume, copy, context))) return 0;
+    context.step('copied');
+    await volume.hold();
+    try {
+      finishCopy(volume, copy, deleted, context);
+      swapping = true;
+      const before = volume.tail;
+      swap(volume, copy, context);
+      copy = null;
+      return before - volume.tail;
+    } finally {
+      volume.release();
+    }
+  } catch (error) {
+    if (swapping) context.fatal(error as Error);
+    throw error;
+  } finally {
+    volume.deleted = null;
+    volume.pins--;
+    if (copy !== null && !swapping) discard(volume, copy, context);
+  }
+}
+
+function beginCopy(volume: Volume, context: CompactionContext): Copy {
+  const cookie = newCookie();
+  const table = IndexTable.make(context.arena, volume.liveNeedles, cookie, 'exact');
+  const superblock = { volume: volume.number, cookie, sealed: true, nextSequence: volume.nextSequence };
+  try {
+    const { dataFd, indexFd } = createVolumeFiles(context.directory, superblock, UNFINISHED);
+    const index = new IndexFile(indexFd, INDEX_LINE_BYTES, cookie);
+    context.step('created');
+    return { cookie, dataFd, index, table, tail: SUPERBLOCK_BYTES, needles: 0 };
+  } catch (error) {
+    table.free();
+    throw error;
+  }
+}
+
+export function newCookie(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
+
+function discard(volume: Volume, copy: Copy, context: CompactionContext): void {
+  fs.closeSync(copy.dataFd);
+  fs.closeSync(copy.index.fd);
+  copy.table.free();
+  removeFile(dataPath(context.directory, volume.number) + UNFINISHED);
+  removeFile(indexPath(context.directory, volume.number) + UNFINISHED);
+}
+
+/** Offsets of the living needles in order; read again from their headers, so a number each is all that is kept. */
+async function livingOffsets(volume: Volume): Promise<Float64Array> {
+  const table = volume.table;
+  const offsets = new Float64Array(volume.liveNeedles);
+  let count = 0;
+  for (let from = 0; from < table.capacity; from += SLOTS_PER_TURN) {
+    for (const at of table.slots(from, SLOTS_PER_TURN)) {
+      if (table.isLive(at) && count < offsets.length) offsets[count++] = table.offset(at);
+    }
+    await pause();
+  }
+  return offsets.subarray(0, count).sort();
+}
+
+/** Copies, throttled, what lived when it began; false when it ended before that. */
+async function copyNeedles(volume: Volume, copy: Copy, context: CompactionContext): Promise<boolean> {
+  const offsets = await livingOffsets(volume);
+  const window = Buffer.allocUnsafeSlow(limits.compactStepBytes + needleBytes(limits.blockBytes));
+  let next = 0;
+  while (next < offsets.length) {
+    if (context.stopping()) return false;
+    const started = performance.now();
+    const start = offsets[next]!;
+    const bytes = await readUpToAsync(volume.fd, window, Math.min(window.length, volume.tail - start), start);
+    const step = moveWindow(volume, copy, { window: window.subarray(0, bytes), start, offsets, next });
+    if (step === null) {
+      volume.damaged = true;
+      context.warn(
+        `volume ${volume.number} has a damaged needle near ${start}; it is not compacted. Restore the block.`,
+      );
+      return false;
+    }
+    await writeAll(context.disk, copy.dataFd, step.buffers, step.bytes, copy.tail);
+    await context.disk.fdatasync(copy.dataFd);
+    copy.tail += step.bytes;
+    copy.index.flush();
+    next = step.next;
+    context.step('copying');
+    const dueMs = (1000 * (bytes + step.bytes)) / context.compactBytesPerSecond;
+    const restMs = dueMs - (performance.now() - started);
+    if (restMs >= 1 && next < offsets.length) await sleep(restMs);
+  }
+  return true;
+}
+
+interface WindowOfNeedles {
+  window: Buffer;
+  /** Of the window, in the old file. */
+  start: number;
+  offsets: Float64Array;
+  /** The first needle that is not copied. */
+  next: number;
+}
+
+/** Gives the needles that lie wholly in the window the new file's cookie and places; null when one does not verify. */
+function moveWindow(volume: Volume, copy: Copy, from: WindowOfNeedles) {
+  const { window, start, offsets } = from;
+  const header = emptyNeedleHeader();
+  const buffers: Buffer[] = [];
+  let next = from.next;
+  let bytes = 0;
+  for (; next < offsets.length; next++) {
+    const at = offsets[next]! - start;
+    if (at + NEEDLE_HEADER_BYTES > window.length) break;
+    if (!readNeedleHeader(window, at, header) || header.cookie !== volume.cookie) return null;
+    const length = needleBytes(header.length);
+    if (at + length > window.length) break;
+    const key = header.id % VOLUME_KEYS;
+    const slot = volume.table.find(key);
+    if (slot === -2) continue;
+    const ours =
+      slot >= 0 && volume.table.offset(slot) === offsets[next] && volume.table.length(slot) === header.length;
+    if (!ours || !needleVerifies(window, at, header.length)) return null;
+    recook(window, at, header.length, copy.cookie);
+    const offset = copy.tail + bytes;
+    copy.table.insert(key, facts(volume.table, slot, offset));
+    copy.index.add({ kind: IndexKind.NEEDLE, blocks: 0, key, offset, length: header.length, session: header.session });
+    copy.needles++;
+    buffers.push(window.subarray(at, at + length));
+    bytes += length;
+  }
+  // The window holds at least one whole needle, so no progress means that the file ends inside one.
+  return next === from.next ? null : { buffers, bytes, next };
+}
+
+/** Writes another cookie into a needle, and the CRC of its header that follows from it. */
+function recook(buffer: Buffer, at: number, length: number, cookie: number): void {
+  buffer.writeUInt32LE(cookie, at + 16);
+  const trailer = at + NEEDLE_HEADER_BYTES + length;
+  const checksums = buffer.subarray(trailer, trailer + Math.ceil(length / limits.checksumPieceBytes) * 4);
+  const crc = crc32c(buffer.subarray(at, at + NEEDLE_HEADER_BYTES), checksums);
+  buffer.writeUInt32LE(crc, trailer + checksums.length);
+}
+
+/** Enters what was deleted since the copy began, and syncs both files. The volume is held. */
+function finishCopy(volume: Volume, copy: Copy, deleted: readonly number[], context: CompactionContext): void {
+  copy.index.add({ kind: IndexKind.SEAL, blocks: 0, key: volume.nextSequence, offset: 0, length: 0, session: 0 });
+  const each = NEEDLE_HEADER_BYTES + trailerBytes(0);
+  const tombstones = Buffer.alloc(deleted.length * each);
+  let bytes = 0;
+  for (const key of deleted) {
+    const at = copy.table.find(key);
+    if (at < 0) continue;
+    copy.table.markDead(at);
+    const id = volume.number * VOLUME_KEYS + key;
+    const header = { tombstone: true, blocks: 1, id, cookie: copy.cookie, length: 0, session: 0 };
+    writeNeedleFrame(tombstones, bytes, header, []);
+    copy.index.add({ kind: IndexKind.TOMBSTONE, blocks: 1, key, offset: copy.tail + bytes, length: 0, session: 0 });
+    copy.needles++;
+    bytes += each;
+  }
+  if (bytes > 0) writeAllSync(context.disk, copy.dataFd, [tombstones.subarray(0, bytes)], bytes, copy.tail);
+  copy.tail += bytes;
+  fs.fsyncSync(copy.dataFd);
+  copy.index.flush();
+  fs.fsyncSync(copy.index.fd);
+  copy.index.unsynced = 0;
+  context.step('synced');
+}
+
+/** Puts the new pair in place of the old, for this thread, for readers and for good. The volume is held. */
+function swap(volume: Volume, copy: Copy, context: CompactionContext): void {
+  context.arena.change(volume.entry);
+  nameVolumeFiles(context.directory, volume.number, {
+    ...context.disk,
+    renameSync: (source, target) => {
+      context.disk.renameSync(source, target);
+      context.step('renamed');
+    },
+  });
+  syncDirectory(blocksDirectory(context.directory));
+  volume.replaceFiles({ ...copy, number: volume.number, sealed: true, nextSequence: volume.nextSequence });
+  context.step('swapped');
+}
+
+/** Removes a sealed volume in which nothing lives; held. Its number is never used again. */
+export function dropVolume(volume: Volume, context: CompactionContext): void {
+  context.arena.drop(volume.entry);
+  volume.table.free();
+  volume.closeFiles();
+  // An index without data would tell of a loss; data without index is read, and found to hold nothing.
+  removeFile(indexPath(context.directory, volume.number));
+  context.step('dropping');
+  removeFile(dataPath(context.directory, volume.number));
+  syncDirectory(blocksDirectory(context.directory));
+  volume.abandon();
+}

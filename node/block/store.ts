@@ -1,0 +1,336 @@
+// The volumes of one block thread: which take new blobs, which are sealed, which are compacted. Numbers of volumes are
+// those that are `thread` modulo `threads`, and are never used twice, not even when the number of threads changes: a new
+// one is above every number found at the start, and the highest volume is never dropped.
+
+import assert from 'node:assert';
+import fs from 'node:fs';
+import { INDEX_LINE_BYTES, IndexKind, needleBytes, SUPERBLOCK_BYTES } from '../../proto/block/index.js';
+import { DecodeError } from '../../proto/codec.js';
+import { BLOB_BLOCKS, BLOB_SEQUENCE_MAX, blobSequence, blockVolume, makeBlob, VOLUME_MAX } from '../../proto/ids.js';
+import { limits } from '../../proto/limits.js';
+import { OfsError, Status } from '../../proto/status.js';
+import { type CompactionContext, compactVolume, dropVolume, holePercent, newCookie, sealVolume } from './compaction.js';
+import {
+  blocksDirectory,
+  createVolumeFiles,
+  dataPath,
+  IndexFile,
+  indexPath,
+  listVolumes,
+  nameVolumeFiles,
+  removeFile,
+  syncDirectory,
+  UNFINISHED,
+} from './files.js';
+import { IndexTable } from './index-table.js';
+import { type RecoveredVolume, recoverVolume } from './recovery.js';
+import { type Append, Volume } from './volume.js';
+
+export interface StoreOptions extends Omit<CompactionContext, 'noSpace' | 'space' | 'stopping'> {
+  readonly thread: number;
+  readonly threads: number;
+}
+
+/** A block to append; `BlockStore.write` decides where. */
+export interface BlockWrite extends Append {
+  key: number;
+  /** The blob that it begins or continues; 0 for a new one, until `write` gave it an id. */
+  blob: number;
+  readonly data: Buffer;
+}
+
+export class BlockStore {
+  readonly volumes = new Map<number, Volume>();
+  private open: Volume[] = [];
+  private highest = 0;
+  private readonly context: CompactionContext;
+  private full = false;
+  private noSpaceUntil = 0;
+  private readonly sealing = new Set<Promise<void>>();
+  private compacting: Promise<unknown> | null = null;
+  private timer: NodeJS.Timeout | null = null;
+  private closing = false;
+  private failed = false;
+
+  constructor(private readonly options: StoreOptions) {
+    assert(options.thread >= 0 && options.thread < options.threads && options.threads <= limits.threads);
+    this.context = {
+      ...options,
+      fatal: (error) => {
+        this.failed = true;
+        options.fatal(error);
+      },
+      noSpace: () => this.refuseAppends(),
+      space: () => {
+        this.full = false;
+      },
+      stopping: () => this.closing,
+    };
+  }
+
+  /** Opens every volume of this thread and repairs what a crash left. */
+  recover(): void {
+    const { directory, thread, threads } = this.options;
+    for (const { volume, data, index } of listVolumes(directory)) {
+      this.highest = Math.max(this.highest, volume);
+      if (volume % threads !== thread) continue;
+      if (data) this.recoverOne(volume);
+      else if (index) this.context.warn(`${dataPath(directory, volume)} is missing, its index is not; restore it`);
+    }
+    this.timer = setInterval(() => this.compactWorst(), limits.compactIntervalMs);
+    this.timer.unref();
+  }
+
+  private recoverOne(number: number): void {
+    const { directory, disk, arena, warn } = this.context;
+    let found: RecoveredVolume;
+    try {
+      found = recoverVolume(directory, number, disk, warn);
+      removeFile(dataPath(directory, number) + UNFINISHED);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      warn(`volume ${number} is not served: ${error.message}`);
+      return;
+    }
+    const sealed = found.sealed || found.needles >= limits.volumeNeedles;
+    const cookie = found.superblock.cookie;
+    const table = IndexTable.make(
+      arena,
+      sealed ? found.needles : limits.volumeNeedles,
+      cookie,
+      sealed ? 'exact' : 'growing',
+    );
+    const volume = new Volume(this.context, { ...found, sealed, number, cookie, table }, arena.claim(number));
+    found.forEach((line) => {
+      if (line.kind === IndexKind.TOMBSTONE) volume.applyTombstone(line.key, line.blocks);
+      else if (!volume.load(line)) warn(`block ${line.key} of volume ${number} stands twice; the first is kept`);
+    });
+    arena.publish(volume.entry, table.place);
+    this.volumes.set(number, volume);
+    if (sealed) volume.closeFiles();
+    else this.open.push(volume);
+  }
+
+  /**
+   * Queues a block. OK: `write.finish` will be called, and `write.blob` and `write.key` are set. Anything else: it was
+   * refused, nothing will be called.
+   */
+  write(write: BlockWrite, index: number): Status {
+    if (this.closing) return Status.CLOSED;
+    if (this.full && !this.retrySpace()) return Status.NOSPC;
+    if (write.blob === 0) return this.begin(write);
+    const volume = this.volumes.get(blockVolume(write.blob));
+    if (volume === undefined || blobSequence(write.blob) >= volume.nextSequence) return Status.NOENT;
+    write.key = blobSequence(write.blob) * BLOB_BLOCKS + index;
+    if (volume.isPending(write.key)) return Status.BUSY;
+    const slot = volume.table.find(write.key);
+    if (slot !== -1) return slot === -2 ? Status.NOENT : Status.EXIST;
+    if (volume.sealed || volume.sealing) return Status.SEALED;
+    if (!volume.fits(write.data.length)) {
+      this.seal(volume);
+      return Status.SEALED;
+    }
+    volume.append(write);
+    return Status.OK;
+  }
+
+  private begin(write: BlockWrite): Status {
+    const volume = this.choose(write.data.length);
+    if (volume === null) return Status.NOSPC;
+    const sequence = volume.nextSequence++;
+    write.blob = makeBlob(volume.number, sequence);
+    write.key = sequence * BLOB_BLOCKS;
+    volume.append(write);
+    return Status.OK;
+  }
+
+  /** The open volume with the least to write, a new one where all are full. */
+  private choose(length: number): Volume | null {
+    let best: Volume | null = null;
+    for (const volume of this.open) {
+      if (!volume.fits(length) || volume.nextSequence > BLOB_SEQUENCE_MAX) this.seal(volume);
+      else if (best === null || volume.queuedBytes < best.queuedBytes) best = volume;
+    }
+    // A second volume only while the first has a large batch on its way: many small ones share their fdatasyncs.
+    const busy = best !== null && best.queuedBytes >= limits.appendSyncBytes;
+    if (best !== null && (!busy || this.open.length >= limits.openVolumesPerThread)) return best;
+    return this.create() ?? best;
+  }
+
+  private create(): Volume | null {
+    const { directory, arena, disk } = this.context;
+    const { thread, threads } = this.options;
+    const above = this.highest + 1;
+    const number = above + ((thread - (above % threads) + threads) % threads);
+    if (number > VOLUME_MAX) return null;
+    const cookie = newCookie();
+    let table: IndexTable | null = null;
+    try {
+      table = IndexTable.make(arena, limits.volumeNeedles, cookie, 'growing');
+      const superblock = { volume: number, cookie, sealed: false, nextSequence: 0 };
+      const { dataFd, indexFd } = createVolumeFiles(directory, superblock, UNFINISHED);
+      nameVolumeFiles(directory, number, disk);
+      syncDirectory(blocksDirectory(directory));
+      const index = new IndexFile(indexFd, INDEX_LINE_BYTES, cookie);
+      const state = { number, cookie, sealed: false, tail: SUPERBLOCK_BYTES, nextSequence: 0, needles: 0 };
+      const volume = new Volume(this.context, { ...state, dataFd, index, table }, arena.claim(number));
+      arena.publish(volume.entry, table.place);
+      this.highest = number;
+      this.volumes.set(number, volume);
+      this.open.push(volume);
+      return volume;
+    } catch (error) {
+      table?.free();
+      this.refuseVolume(number, error as Error);
+      return null;
+    }
+  }
+
+  private refuseVolume(number: number, error: Error): void {
+    const { directory } = this.context;
+    const code = (error as NodeJS.ErrnoException).code;
+    const full = code === 'ENOSPC' || code === 'EDQUOT' || (error instanceof OfsError && error.status === Status.NOSPC);
+    if (!full) {
+      this.context.fatal(error);
+      return;
+    }
+    removeFile(dataPath(directory, number) + UNFINISHED);
+    removeFile(indexPath(directory, number) + UNFINISHED);
+    this.context.noSpace();
+  }
+
+  private refuseAppends(): void {
+    if (!this.full) this.context.warn('no space for blocks: appends are refused until there is');
+    this.full = true;
+    this.noSpaceUntil = performance.now() + limits.noSpaceRetryMs;
+  }
+
+  /** Whether it is time to try an append again. */
+  private retrySpace(): boolean {
+    if (performance.now() < this.noSpaceUntil) return false;
+    this.noSpaceUntil = performance.now() + limits.noSpaceRetryMs;
+    return true;
+  }
+
+  private seal(volume: Volume): void {
+    this.open = this.open.filter((other) => other !== volume);
+    if (volume.sealing || volume.sealed) return;
+    const sealing = this.sealOne(volume);
+    this.sealing.add(sealing);
+    sealing.then(
+      () => this.sealing.delete(sealing),
+      (error: Error) => this.context.fatal(error),
+    );
+  }
+
+  private async sealOne(volume: Volume): Promise<void> {
+    volume.pins++;
+    try {
+      await sealVolume(volume, this.context);
+    } catch (error) {
+      if (!(error instanceof OfsError)) throw error;
+      this.context.warn(`volume ${volume.number} keeps its growing table: ${error.message}`);
+    } finally {
+      volume.deleted = null;
+      volume.pins--;
+    }
+  }
+
+  /**
+   * Deletes blocks 0 to `blocks` of a blob. Returns false, and does nothing, when none of them lives; otherwise
+   * `tombstone.finish` is called when it is on disk. Throws what opening a file throws.
+   */
+  delete(blob: number, blocks: number, tombstone: Append): boolean {
+    const volume = this.volumes.get(blockVolume(blob));
+    if (volume === undefined) return false;
+    let lives = false;
+    for (let index = 0; index < blocks && !lives; index++) lives = volume.table.find(tombstone.key + index) >= 0;
+    if (!lives) return false;
+    this.openForTombstone(volume);
+    volume.append(tombstone);
+    return true;
+  }
+
+  /** Opens a sealed volume's files, and closes those least lately opened when there are too many. */
+  private openForTombstone(volume: Volume): void {
+    if (volume.filesOpen) return;
+    let openFiles = 0;
+    for (const other of this.volumes.values()) if (other.filesOpen) openFiles++;
+    for (const other of this.volumes.values()) {
+      if (openFiles < limits.volumeFilesPerThread) break;
+      if (!other.mayClose) continue;
+      other.closeFiles();
+      openFiles--;
+    }
+    volume.openFiles();
+  }
+
+  /** Compacts sealed volumes with more holes than that, worst first. */
+  async compact(percent: number): Promise<{ freedBytes: number; volumes: number }> {
+    while (this.compacting !== null) await this.compacting;
+    const work = this.compactAll(percent);
+    this.compacting = work.finally(() => {
+      this.compacting = null;
+    });
+    return (await this.compacting) as { freedBytes: number; volumes: number };
+  }
+
+  private async compactAll(percent: number): Promise<{ freedBytes: number; volumes: number }> {
+    for (const volume of [...this.open]) if (holePercent(volume) > percent) this.seal(volume);
+    await Promise.all(this.sealing);
+    const result = { freedBytes: 0, volumes: 0 };
+    for (const volume of this.candidates(percent)) {
+      if (this.closing) break;
+      const freed = await this.compactOne(volume);
+      result.freedBytes += freed;
+      if (freed > 0) result.volumes++;
+    }
+    return result;
+  }
+
+  private candidates(percent: number): Volume[] {
+    return [...this.volumes.values()]
+      .filter((volume) => volume.sealed && volume.pins === 0 && !volume.damaged && holePercent(volume) > percent)
+      .sort((a, b) => holePercent(b) - holePercent(a));
+  }
+
+  private async compactOne(volume: Volume): Promise<number> {
+    if (volume.liveNeedles > 0 || volume.number === this.highest) return compactVolume(volume, this.context);
+    await volume.hold();
+    this.volumes.delete(volume.number);
+    dropVolume(volume, this.context);
+    return volume.tail;
+  }
+
+  private compactWorst(): void {
+    if (this.compacting !== null || this.closing) return;
+    const worst = this.candidates(limits.compactHolePercent)[0];
+    if (worst === undefined) return;
+    this.compacting = this.compactOne(worst)
+      .catch((error: Error) => this.context.warn(`volume ${worst.number} was not compacted: ${error.message}`))
+      .finally(() => {
+        this.compacting = null;
+      });
+  }
+
+  /** Bytes of the file system below the directory. */
+  space(): { freeBytes: number; totalBytes: number } {
+    const stat = fs.statfsSync(this.options.directory);
+    return { freeBytes: stat.bavail * stat.bsize, totalBytes: stat.blocks * stat.bsize };
+  }
+
+  /** Answers what is queued, ends a compaction at its next volume, closes all files synced. */
+  async close(): Promise<void> {
+    this.closing = true;
+    if (this.timer !== null) clearInterval(this.timer);
+    if (this.failed) return;
+    if (this.compacting !== null) await this.compacting;
+    await Promise.all(this.sealing);
+    for (const volume of this.volumes.values()) {
+      await volume.drain();
+      volume.close();
+    }
+  }
+}
+
+assert(needleBytes(limits.blockBytes) + SUPERBLOCK_BYTES <= limits.volumeBytes);
