@@ -75,7 +75,7 @@ export const limits = {
   walRecycledSegments: 4,
   walPreparedSegments: 2,
   walReserveBytes: 512 * KIB,
-  walFillBytes: 1 * MIB,
+  walFillBytes: 256 * KIB,
   walRetryMs: 1_000,
   transactionKeys: 100_000,
   pendingTransactions: 16_384,
