@@ -32,6 +32,8 @@ export const AttrFlag = {
   PARTS: 16,
   /** Attributes stand in the link table: several names, or none any more. */
   LINKED: 32,
+  /** Chunk rows beyond the size still stand; a TRIM row removes them before the file may grow again. */
+  TRIM: 64,
 } as const;
 
 const time = { sec: i52, nsec: u32 };
