@@ -42,6 +42,9 @@ export class Slab {
   private waiters: (() => void)[] = [];
   private wakeScheduled = false;
   private serving = false;
+  /** Whether the waiter being served found too little, and whether it asked again and so keeps its place. */
+  private servedInVain = false;
+  private keepsPlace = false;
 
   constructor(readonly shared: SharedArrayBuffer) {
     const units = shared.byteLength >> MIN_SHIFT;
@@ -64,7 +67,10 @@ export class Slab {
     const wanted = orderFor(bytes);
     let order = wanted;
     while (order <= TOP_ORDER && this.freeHeads[order] === NONE) order++;
-    if (order > TOP_ORDER) return null;
+    if (order > TOP_ORDER) {
+      this.servedInVain = this.serving;
+      return null;
+    }
     const unit = this.freeHeads[order]!;
     this.removeFree(unit);
     while (order > wanted) {
@@ -110,14 +116,16 @@ export class Slab {
   }
 
   /**
-   * Calls back once, in order of asking, on a turn after space was released. One that still finds too little and asks
-   * again from within its callback keeps its place at the front, and those behind it wait. False, and nothing is
+   * Calls back once, in order of asking, on a turn after space was released. One that is called back, still finds too
+   * little and asks again at once keeps its place at the front, and those behind it wait. False, and nothing is
    * kept, when limits.slabWaiters wait already.
    */
   onSpace(callback: () => void): boolean {
     if (this.waiters.length >= limits.slabWaiters) return false;
-    if (this.serving) this.waiters.unshift(callback);
-    else this.waiters.push(callback);
+    if (this.servedInVain && !this.keepsPlace) {
+      this.keepsPlace = true;
+      this.waiters.unshift(callback);
+    } else this.waiters.push(callback);
     // With nothing given out, no release will come.
     if (this.usedBytes === 0) this.scheduleWake();
     return true;
@@ -131,17 +139,20 @@ export class Slab {
 
   private readonly wake = (): void => {
     this.wakeScheduled = false;
-    while (this.waiters.length > 0) {
-      const waiting = this.waiters.length;
-      const callback = this.waiters.shift()!;
+    for (let rest = this.waiters.length; rest > 0; rest--) {
+      const callback = this.waiters.shift()!; // There are at least `rest`.
       this.serving = true;
-      try {
-        callback();
-      } finally {
-        this.serving = false;
-      }
-      if (this.waiters.length >= waiting) return;
+      this.servedInVain = false;
+      this.keepsPlace = false;
+      callback();
+      this.serving = false;
+      if (!this.keepsPlace) continue;
+      this.servedInVain = false;
+      return;
     }
+    this.servedInVain = false;
+    // Those who asked while others were served.
+    if (this.waiters.length > 0) this.scheduleWake();
   };
 
   private pushFree(unit: number, order: number): void {
