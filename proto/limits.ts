@@ -98,6 +98,10 @@ export const limits = {
   garbageAgeMs: 3_600_000,
   heldInodesPerSession: 1 << 20,
   reclaimBatch: 256,
+  reclaimRows: 64,
+  reclaimScan: 4096,
+  foldStepSlices: 1024,
+  metaJobsMs: 1_000,
 
   // Block store.
   volumeBytes: 8 * 1024 * MIB,
