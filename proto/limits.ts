@@ -77,6 +77,7 @@ export const limits = {
   walReserveBytes: 512 * KIB,
   walFillBytes: 256 * KIB,
   walRetryMs: 1_000,
+  walProofMs: 500,
   transactionKeys: 100_000,
   pendingTransactions: 16_384,
   queueRequests: 16_384,

@@ -58,6 +58,14 @@ export class BlockCalls {
     }
   }
 
+  /** All threads of a node share its disk: one is asked. */
+  capacity(): Promise<{ totalBytes: number; freeBytes: number }> {
+    return this.call('volumeStats', this.nextThread(), {}, null, ({ totalBytes, freeBytes }) => ({
+      totalBytes,
+      freeBytes,
+    }));
+  }
+
   close(): void {
     for (const channel of this.channels) channel.close();
   }

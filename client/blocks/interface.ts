@@ -26,5 +26,7 @@ export interface BlockStore {
   readSync(block: number, offset: number, target: Buffer): boolean;
   /** The same, waiting. Rejects with OfsError CORRUPT (after a repair was tried), NOENT, IO, TIMEOUT. */
   read(block: number, offset: number, target: Buffer): Promise<void>;
+  /** Bytes that the store has in all, and that are free. */
+  capacity(): Promise<{ totalBytes: number; freeBytes: number }>;
   close(): Promise<void>;
 }

@@ -68,6 +68,10 @@ class LocalBlockStore implements BlockStore {
     return this.options.reader.read(block, offset, target);
   }
 
+  capacity(): Promise<{ totalBytes: number; freeBytes: number }> {
+    return this.calls.capacity();
+  }
+
   async close(): Promise<void> {
     this.calls.close();
   }

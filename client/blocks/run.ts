@@ -78,9 +78,19 @@ export class Run {
     return this.tail !== null;
   }
 
+  /** Whether `splitTail` has two sides to make. */
+  get canSplit(): boolean {
+    return !this.sealed && this.blocks.length > 0 && this.tail !== null && this.tail.length > 0;
+  }
+
   /** Bytes of memory of the block being filled. */
   get tailBytes(): number {
     return this.tail?.buffer?.length ?? 0;
+  }
+
+  /** The most bytes that the block being filled, or the next one, comes to have. */
+  get blockLimit(): number {
+    return Math.min(BLOCK, this.limit - this.blocks.length * BLOCK);
   }
 
   /** Bytes that `append` takes without another buffer. */
@@ -123,15 +133,18 @@ export class Run {
     if (this.sealed) return;
     this.sealed = true;
     if (this.tail === null) return;
-    if (this.tail.length > 0) return this.completeTail();
-    this.space.release(this.tail.buffer!); // a tail has its buffer
+    if (this.tail.length > 0) {
+      this.completeTail();
+      return;
+    }
+    this.free(this.tail);
     this.tail = null;
   }
 
   /** Seals the run behind its last full block; the block being filled goes on as the first of a run of its own. */
   splitTail(): Run {
     const { tail } = this;
-    assert(tail !== null && tail.length > 0 && !this.sealed && this.blocks.length > 0);
+    assert(tail !== null && this.canSplit);
     const taken = this.blocks.length * BLOCK;
     const rest = new Run(this.space, this.start + taken, this.limit - taken);
     rest.tail = tail;

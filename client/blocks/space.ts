@@ -11,6 +11,8 @@ export interface SpaceRequest {
   /** Bytes that would be best, and the fewest that are of use. */
   readonly wantBytes: number;
   readonly floorBytes: number;
+  /** Fewer still, that will do after a while of waiting. */
+  readonly lateFloorBytes?: number;
   /** Called once, with a buffer of `floorBytes` to `wantBytes`. */
   give(buffer: Buffer): void;
 }
@@ -31,8 +33,8 @@ interface Waiter {
 }
 
 const TICK_MS = 50;
-/** A request that has waited this long takes any buffer of limits.writerStartBytes or more. */
-const MODEST_AFTER_MS = 100;
+/** When the late floor of a request holds. */
+const LATE_AFTER_MS = 100;
 
 export class Space {
   /** Bytes that writers hold, as allocated. */
@@ -115,9 +117,9 @@ export class Space {
     this.armed = false;
     const now = performance.now();
     for (let waiter = this.waiters[0]; waiter !== undefined; waiter = this.waiters[0]) {
-      const { wantBytes, floorBytes } = waiter.request;
-      const modest = now - waiter.sinceMs > MODEST_AFTER_MS;
-      const buffer = this.take(wantBytes, modest ? Math.min(floorBytes, limits.writerStartBytes) : floorBytes);
+      const { wantBytes, floorBytes, lateFloorBytes = floorBytes } = waiter.request;
+      const late = now - waiter.sinceMs > LATE_AFTER_MS;
+      const buffer = this.take(wantBytes, late ? lateFloorBytes : floorBytes);
       if (buffer === null) break;
       this.waiters.shift();
       waiter.request.give(buffer);

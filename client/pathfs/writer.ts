@@ -15,6 +15,7 @@ export class BlobObjectWriter implements ObjectWriter, Holder, SpaceRequest {
   readonly patienceMs = limits.writerPatienceMs;
   wantBytes = 0;
   floorBytes = 0;
+  lateFloorBytes = 0;
   private stored = 0;
   private run: Run | null = null;
   private readonly runs: Run[] = [];
@@ -133,6 +134,7 @@ export class BlobObjectWriter implements ObjectWriter, Holder, SpaceRequest {
     if (this.pendingBlocks() >= limits.blocksInFlightPerWriter) return false;
     this.wantBytes = this.wish(run, atHand);
     this.floorBytes = Math.min(this.wantBytes, limits.writerFloorBytes);
+    this.lateFloorBytes = Math.min(this.wantBytes, limits.writerStartBytes);
     const buffer = this.space.allocate(this.wantBytes, this.floorBytes);
     if (buffer !== null) {
       this.adopt(buffer);
@@ -146,16 +148,12 @@ export class BlobObjectWriter implements ObjectWriter, Holder, SpaceRequest {
   private wish(run: Run, atHand: number): number {
     const left = this.sizeHint - this.stored;
     const expected = left > 0 ? left : this.stored * GROWTH;
-    return Math.min(
-      limits.blockBytes,
-      run.limit - run.length,
-      powerOfTwo(Math.max(expected, atHand, left > 0 ? 1 : limits.writerStartBytes)),
-    );
+    const least = left > 0 ? 1 : limits.writerStartBytes;
+    return Math.min(run.blockLimit, powerOfTwo(Math.max(expected, atHand, least)));
   }
 
   private enlarge(run: Run): boolean {
-    const most = Math.min(limits.blockBytes, run.limit - (run.length - run.tailBytes));
-    const want = Math.min(most, run.tailBytes * GROWTH);
+    const want = Math.min(run.blockLimit, run.tailBytes * GROWTH);
     const buffer = this.space.allocate(want, Math.min(want, run.tailBytes * 2));
     if (buffer === null) this.endRun();
     else this.adopt(buffer);

@@ -16,6 +16,8 @@ export interface WriteSeen {
 
 export interface MemoryStoreOptions {
   slabBytes?: number;
+  /** Its blocks are this one's too. */
+  shared?: MemoryStore | undefined;
   /** Drops the data once it was checked. */
   sink?: boolean;
   /** Writes take a turn of the event loop, or what this awaits. */
@@ -23,6 +25,8 @@ export interface MemoryStoreOptions {
   /** Answers what a write fails with, if it is to fail. */
   failWrite?: (seen: WriteSeen) => OfsError | null;
 }
+
+let volumes = 0;
 
 export class MemoryStore implements BlockStore {
   session = 1;
@@ -33,14 +37,18 @@ export class MemoryStore implements BlockStore {
   closed = false;
   syncReads = false;
   readonly writes: WriteSeen[] = [];
-  readonly blocks = new Map<number, Buffer>();
+  readonly blocks: Map<number, Buffer>;
   /** How many blocks of each blob have been written: order is checked against it. */
   private readonly counts = new Map<number, Set<number>>();
   private readonly owned = new Map<Buffer, boolean>();
   private readonly waiters: (() => void)[] = [];
+  private readonly spare = new Map<number, Buffer[]>();
   private sequence = 0;
+  private readonly volume = ++volumes;
 
-  constructor(readonly options: MemoryStoreOptions = {}) {}
+  constructor(readonly options: MemoryStoreOptions = {}) {
+    this.blocks = options.shared?.blocks ?? new Map();
+  }
 
   allocate(bytes: number): Buffer | null {
     assert(bytes > 0 && bytes <= limits.blockBytes);
@@ -52,8 +60,6 @@ export class MemoryStore implements BlockStore {
     this.owned.set(buffer, false);
     return buffer;
   }
-
-  private readonly spare = new Map<number, Buffer[]>();
 
   release(buffer: Buffer): void {
     const busy = this.owned.get(buffer);
@@ -101,7 +107,7 @@ export class MemoryStore implements BlockStore {
   }
 
   private store(blob: number, index: number, data: Buffer, seen: WriteSeen): number {
-    const id = blob === 0 ? makeBlob(1, ++this.sequence) : blob;
+    const id = blob === 0 ? makeBlob(this.volume, ++this.sequence) : blob;
     const indexes = this.counts.get(id) ?? new Set<number>();
     this.counts.set(id, indexes);
     assert(!indexes.has(index), 'wrote a block twice');
@@ -127,6 +133,10 @@ export class MemoryStore implements BlockStore {
     if (data === undefined) throw new OfsError(Status.NOENT, `block ${block} of blob ${blobOf(block)} is not there`);
     assert(offset + target.length <= data.length, 'read beyond the end of a block');
     data.copy(target, 0, offset);
+  }
+
+  async capacity(): Promise<{ totalBytes: number; freeBytes: number }> {
+    return { totalBytes: 2 ** 40, freeBytes: 2 ** 39 };
   }
 
   async close(): Promise<void> {

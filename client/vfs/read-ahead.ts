@@ -1,0 +1,91 @@
+// Read-ahead of one handle that reads in order: the stretch behind what was read last is asked for before it is wanted,
+// in pieces of the size of the reads, more of them the longer the reading goes on. A piece counts only as long as nothing
+// has changed the file since it was asked for; it is bounded for each handle and for all of them.
+
+import { limits } from '../../proto/limits.js';
+import type { VfsFile } from './file.js';
+
+/** Reads in a row after which it begins. */
+const BEGIN_AFTER = 2;
+const SMALLEST_BYTES = 64 * 1024;
+
+/** Reads as Vfs.read does, but without read-ahead. */
+export type ReadDirect = (file: VfsFile, offset: number, target: Buffer) => Promise<number>;
+
+interface Piece {
+  readonly offset: number;
+  readonly buffer: Buffer;
+  readonly generation: number;
+  readonly bytes: Promise<number>;
+}
+
+/** Bytes that all handles together hold. */
+export class ReadAheadBudget {
+  usedBytes = 0;
+
+  constructor(readonly boundBytes: number) {}
+}
+
+export class ReadAhead {
+  private nextOffset = 0;
+  private inOrder = 0;
+  private pieces: Piece[] = [];
+  private windowBytes = 0;
+
+  constructor(
+    private readonly budget: ReadAheadBudget,
+    private readonly readDirect: ReadDirect,
+  ) {}
+
+  async read(file: VfsFile, offset: number, target: Buffer): Promise<number> {
+    if (offset !== this.nextOffset) this.reset();
+    this.nextOffset = offset + target.length;
+    this.inOrder++;
+    const ready = this.take(file, offset, target.length);
+    if (this.inOrder > BEGIN_AFTER && target.length >= SMALLEST_BYTES) this.extend(file, target.length);
+    if (ready === null) return this.readDirect(file, offset, target);
+    const bytes = await ready.bytes.catch(() => -1); // the read below says what is wrong
+    this.budget.usedBytes -= ready.buffer.length;
+    if (bytes < target.length || ready.generation !== file.generation) return this.readDirect(file, offset, target);
+    ready.buffer.copy(target, 0, 0, bytes);
+    return bytes;
+  }
+
+  reset(): void {
+    for (const piece of this.pieces) this.forget(piece);
+    this.pieces = [];
+    this.inOrder = 0;
+    this.windowBytes = 0;
+  }
+
+  /** The piece at the front, if it is this one; all others in front of it are of no use. */
+  private take(file: VfsFile, offset: number, length: number): Piece | null {
+    const piece = this.pieces.shift();
+    if (piece === undefined) return null;
+    if (piece.offset === offset && piece.buffer.length === length && piece.generation === file.generation) return piece;
+    this.forget(piece);
+    this.reset();
+    return null;
+  }
+
+  private extend(file: VfsFile, length: number): void {
+    this.windowBytes = Math.min(limits.readAheadBytes, Math.max(this.windowBytes * 2, length));
+    let held = 0;
+    for (const piece of this.pieces) held += piece.buffer.length;
+    let offset = (this.pieces.at(-1)?.offset ?? this.nextOffset - length) + length;
+    while (held + length <= this.windowBytes && offset + length <= file.size) {
+      if (this.budget.usedBytes + length > this.budget.boundBytes) return;
+      this.budget.usedBytes += length;
+      const buffer = Buffer.allocUnsafeSlow(length);
+      const bytes = this.readDirect(file, offset, buffer);
+      bytes.catch(() => undefined); // said again by the read that comes for it
+      this.pieces.push({ offset, buffer, generation: file.generation, bytes });
+      held += length;
+      offset += length;
+    }
+  }
+
+  private forget(piece: Piece): void {
+    piece.bytes.finally(() => (this.budget.usedBytes -= piece.buffer.length)).catch(() => undefined);
+  }
+}
