@@ -54,7 +54,9 @@ export class FrameSender {
     return this.queue.length > 0 && this.ring.fits(this.nextPiece());
   }
 
+  /** Publishes what fits and drops the rest: its senders or askers hear CLOSED. */
   close(): void {
+    this.moveQueue();
     this.queue.length = 0;
     this.queuedBytes = 0;
     this.ring.close();
