@@ -50,7 +50,7 @@ export const limits = {
   slabMinBytes: 16 * KIB,
   slabMaxBytes: 4 * MIB,
   slabWaiters: 32_768,
-  ringBatchMessages: 128,
+  ringBatchMessages: 32,
   channelQueueBytes: 16 * MIB,
   threadStopMs: 15_000,
   poolQueueTasks: 1024,

@@ -1,10 +1,10 @@
 // A group's rows in LMDB: one environment, one unnamed database, keys written as the bytes of a ByteString. Commits
 // never sync, for the log is what lasts (design.md, section 4): this file survives a crash of the process, and a crash
 // of the machine only through checkpoint.ts. The owner thread alone writes; every thread of the process may read.
-// Values handed out are copies: they stay what they are, whatever is read next.
+// Values handed out lie in a buffer that the thread's next read writes over (view.ts).
 
 import assert from 'node:assert';
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { type Transaction as LmdbTransaction, open, type RootDatabase } from 'lmdb';
 import { type ByteString, decode, encode, Reader } from '../../proto/codec.js';
@@ -22,17 +22,11 @@ const keyEncoder = {
   readKey: (target: Buffer, start: number, end: number): ByteString => target.latin1Slice(start, end),
 };
 
-/** lmdb hands a buffer that it will write over, and its length beside it. */
+/** lmdb reads into one buffer again and again, and says its length beside it. */
 const valueEncoder = {
   encode: (value: Buffer): Buffer => value,
-  decode: (value: Buffer, length = value.length): Buffer => copyOf(value, length),
+  decode: (value: Buffer, length = value.length): Buffer => value.subarray(0, length),
 };
-
-function copyOf(value: Uint8Array, length: number): Buffer {
-  const copy = Buffer.allocUnsafe(length);
-  copy.set(value.subarray(0, length));
-  return copy;
-}
 
 function openEnvironment(path: string): RootDatabase<Buffer, ByteString> {
   return open<Buffer, ByteString>(path, {
@@ -70,7 +64,7 @@ export class Engine implements View {
 
   get(key: ByteString): Buffer | undefined {
     const value = this.database.getBinaryFast(key);
-    return value === undefined ? undefined : copyOf(value, value.length);
+    return value === undefined ? undefined : value.subarray(0, value.length);
   }
 
   scan(start: ByteString, end: ByteString, visit: (key: ByteString, value: Buffer) => boolean): void {

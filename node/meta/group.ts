@@ -11,13 +11,15 @@ import { OfsError, Status } from '../../proto/status.js';
 import type { CommittedEntry, RaftGroup, StateMachine } from '../raft/interface.js';
 import { Dedupe, type RequestIdentity } from './dedupe.js';
 import type { AppliedState, Engine } from './engine.js';
-import type { BoundOperation } from './operation-table.js';
-import { FileQueues, fileHash } from './queues.js';
+import type { BoundOperation, MetaLogic } from './operation-table.js';
+import { FileQueues, hashOf } from './queues.js';
 import { type Monotonic, Sessions } from './sessions.js';
 import { PendingState, type Proposal, type Waiter } from './transaction.js';
 import type { Transaction, WriteContext } from './view.js';
 
 const NOTHING = Buffer.alloc(0);
+/** What an entry takes in the log beyond its payload, roughly. */
+const ENTRY_OVERHEAD_BYTES = 32;
 const NANOSECONDS_PER_MS = 1_000_000;
 
 /** Who is to be answered: a Request is one. */
@@ -35,6 +37,9 @@ export interface GroupOptions {
   readonly monotonic: Monotonic;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
+  readonly hashTarget: MetaLogic['hashTarget'];
+  /** Told how many bytes of log were applied. */
+  readonly onApplied: (bytes: number) => void;
 }
 
 class Reply implements Waiter {
@@ -171,9 +176,13 @@ export class MetaGroup implements StateMachine {
     this.onProposed = effect;
   }
 
-  forgetSession(session: number): void {
-    this.sessions.closed(session);
-    this.dedupe.forget(session);
+  /** Ends a session in a transaction of whoever calls. */
+  endSession(transaction: Transaction, session: number): void {
+    this.sessions.end(transaction, session, this.context.nowMs);
+    this.onProposed = () => {
+      this.sessions.closed(session);
+      this.dedupe.forget(session);
+    };
   }
 
   /** Takes a request over: `body` is read before it returns. The caller is answered once, now or later. */
@@ -181,10 +190,15 @@ export class MetaGroup implements StateMachine {
     const start = body.position;
     const request = decodeRequest(operation, body, caller);
     if (request === undefined) return;
-    const overtakes = this.queues.size > 0 && this.queues.holds(fileHash(request));
+    const overtakes = this.queues.size > 0 && this.queues.holds(this.hash(operation, request));
     if (!overtakes && this.perform(operation, request, caller)) return;
     const copy = Buffer.from(body.buffer.subarray(start, body.end));
-    const taken = this.queues.offer(fileHash(request), { operation, body: copy, bytes: copy.length, caller });
+    const taken = this.queues.offer(this.hash(operation, request), {
+      operation,
+      body: copy,
+      bytes: copy.length,
+      caller,
+    });
     if (!taken) refuse(caller, Status.BUSY, `the queue of group ${this.id} is full: try again later`);
   }
 
@@ -192,7 +206,7 @@ export class MetaGroup implements StateMachine {
    * Runs a transaction of the service's own. Resolves with what `work` returned when its changes are applied; rejects
    * with what it threw, or with an OfsError when the group does not lead or takes no more.
    */
-  run<T>(work: (transaction: Transaction, context: WriteContext & { nowMs: number }) => T): Promise<T> {
+  run<T>(work: (transaction: Transaction, context: WriteContext) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.leads) {
         reject(new OfsError(Status.NOT_LEADER, `this node does not lead group ${this.id}`));
@@ -204,6 +218,7 @@ export class MetaGroup implements StateMachine {
       }
       this.context.tick();
       const proposal = this.state.begin();
+      this.onProposed = null;
       let result: T;
       try {
         result = work(this.state, this.context);
@@ -217,6 +232,7 @@ export class MetaGroup implements StateMachine {
         reject(fault);
         return;
       }
+      this.runEffect();
       const settle = (applied: boolean): void => {
         if (applied) resolve(result);
         else reject(new OfsError(Status.NOT_LEADER, `this node lost the leadership of group ${this.id}`));
@@ -231,6 +247,7 @@ export class MetaGroup implements StateMachine {
     const fresh = entries.filter((entry) => entry.index > this.at.index);
     if (fresh.length === 0) return;
     this.at = this.engine.apply(fresh, this.at);
+    this.options.onApplied(fresh.reduce((bytes, entry) => bytes + entry.payload.length + ENTRY_OVERHEAD_BYTES, 0));
     const done: Proposal[] = [];
     while (this.first < this.proposals.length && this.proposals[this.first]!.index <= this.at.index) {
       const proposal = this.proposals[this.first++]!;
@@ -271,12 +288,16 @@ export class MetaGroup implements StateMachine {
     this.drain();
   }
 
+  private hash(operation: BoundOperation, request: object): number {
+    return hashOf(this.options.hashTarget(operation.name, request));
+  }
+
   private runEffect(): void {
     this.onProposed?.();
   }
 
   /** False: the group takes no more for now; nothing was done, and the request is to wait. */
-  private perform(operation: BoundOperation, request: unknown, caller: Caller): boolean {
+  private perform(operation: BoundOperation, request: object, caller: Caller): boolean {
     if (!this.leads) {
       refuse(caller, Status.NOT_LEADER, `this node does not lead group ${this.id}`);
       return true;
@@ -298,7 +319,7 @@ export class MetaGroup implements StateMachine {
   private write(
     operation: BoundOperation,
     handler: NonNullable<BoundOperation['write']>,
-    request: unknown,
+    request: object,
     caller: Caller,
   ): boolean {
     if (this.stalled || this.pending >= limits.pendingTransactions) return false;
@@ -379,9 +400,9 @@ export class MetaGroup implements StateMachine {
     }
     const index = this.raftGroup.propose(this.payload.view());
     if (index === 0) {
-      if (this.raftGroup.status.leading) {
-        return refused(Status.BUSY, `the log of group ${this.id} takes no more at the moment: try again later`);
-      }
+      const { leading, full } = this.raftGroup.status;
+      if (full) return refused(Status.NOSPC, 'the disk has no room for the metadata log: free some, then try again');
+      if (leading) return refused(Status.BUSY, `the log of group ${this.id} takes no more now: try again later`);
       return refused(Status.NOT_LEADER, `this node does not lead group ${this.id}`);
     }
     assert(index > (this.newest()?.index ?? this.at.index), 'proposals rise');
@@ -457,9 +478,9 @@ export class MetaGroup implements StateMachine {
 }
 
 /** Undefined: answered, since it is none. */
-function decodeRequest(operation: BoundOperation, body: Reader, caller: Caller): unknown {
+function decodeRequest(operation: BoundOperation, body: Reader, caller: Caller): object | undefined {
   try {
-    const request = operation.request.read(body);
+    const request = operation.request.read(body) as object;
     if (body.remaining === 0) return request;
     refuse(caller, Status.MALFORMED, `${operation.name}: ${body.remaining} bytes behind the request`);
   } catch (error) {

@@ -1,6 +1,7 @@
 // Metadata of the storage process: what other rooms may use.
 
-export type { MetaLogic } from './operation-table.js';
-export { type DeletedBlob, MetaService, type MetaServiceOptions } from './service.js';
+export type { LocalMeta } from './local.js';
+export { type OpenedMeta, type OpenMetaOptions, openLocalMeta, openMetaService } from './open.js';
+export type { DeletedBlob } from './operation-table.js';
 export type { ClusterInfo } from './service-handlers.js';
-export * from './view.js';
+export type * from './view.js';

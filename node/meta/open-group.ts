@@ -11,10 +11,9 @@ import type { GroupHome } from './home.js';
 import { type BoundOperation, bindOperations, type MetaLogic } from './operation-table.js';
 import { type ClusterInfo, countRows, type GroupStatusAnswer, handlersOf } from './service-handlers.js';
 import type { Monotonic } from './sessions.js';
+import { isMarkedDeleted } from './volumes.js';
 
 const BOOTSTRAPPED_KEY = keys.state('bootstrapped');
-/** The volume is deleted: nothing of it is answered any more. */
-export const DELETED_KEY = keys.state('deleted');
 /** groupStatus counts reclaim rows no further. */
 const RECLAIM_COUNT_LIMIT = 100_000;
 
@@ -27,42 +26,56 @@ export interface GroupSurroundings {
   readonly monotonic: Monotonic;
   readonly wallClock: () => number;
   readonly warn: (message: string) => void;
+  /** Bytes of log that all groups of the thread have applied since the start. */
+  readonly progress: { loggedBytes: number };
 }
 
 export class OpenGroup {
   readonly engine: Engine;
   readonly group: MetaGroup;
   readonly operations: readonly (BoundOperation | undefined)[];
-  /** The volume is deleted, or on the way. */
+  /** The volume is deleted: nothing of it is answered any more. */
   deleted = false;
+  /** Where the next round of reclaiming goes on. */
+  reclaimFrom = 0;
   private readonly log: RaftGroup;
   private checkpointIndex = 0;
-  private checkpointMs: number;
+  private loggedAtCheckpoint: number;
   private underWay: Promise<void> = Promise.resolve();
 
   private constructor(
     readonly id: number,
-    partition: number,
+    readonly partition: number,
     readonly home: GroupHome,
     private readonly surroundings: GroupSurroundings,
   ) {
-    const start = home.prepare(surroundings.bootId);
+    const { raft, bootId, monotonic, wallClock, progress } = surroundings;
+    const start = home.prepare(bootId);
     if (start === 'restored' || start === 'emptied') {
       surroundings.warn(`group ${id}: the machine ended without a clean stop; database ${start}, the log replays`);
     }
     this.engine = new Engine(home.data);
     home.beginWriting();
-    const { monotonic, wallClock } = surroundings;
-    const mayRead = (): boolean => surroundings.mayRead(id);
-    this.group = new MetaGroup({ id, partition, engine: this.engine, mayRead, monotonic, wallClock });
+    this.group = new MetaGroup({
+      id,
+      partition,
+      engine: this.engine,
+      mayRead: () => surroundings.mayRead(id),
+      monotonic,
+      wallClock,
+      hashTarget: surroundings.logic.hashTarget,
+      onApplied: (bytes) => {
+        progress.loggedBytes += bytes;
+      },
+    });
     const { reads, writes } = handlersOf(this.group, surroundings.logic, {
       status: () => this.status(),
       clusterInfo: surroundings.clusterInfo,
     });
     this.operations = bindOperations(reads, writes);
-    this.log = surroundings.raft.addGroup(id, this.group);
+    this.log = raft.addGroup(id, this.group);
     this.group.attach(this.log);
-    this.checkpointMs = monotonic();
+    this.loggedAtCheckpoint = progress.loggedBytes - raft.logBytes(id);
   }
 
   /** Resolves when this node leads the group and its first rows stand. */
@@ -75,36 +88,53 @@ export class OpenGroup {
     const opened = new OpenGroup(id, partition, home, surroundings);
     await opened.group.whenLeading();
     if (id !== 0) await opened.bootstrap(surroundings.logic);
-    opened.deleted = opened.engine.get(DELETED_KEY) !== undefined;
+    opened.deleted = isMarkedDeleted(opened.group.state);
     return opened;
   }
 
-  /** A checkpoint when the log has outgrown its share of the database, or has long stood still. */
+  /** Milliseconds since 1970. */
+  wallClock(): number {
+    return this.surroundings.wallClock();
+  }
+
+  /**
+   * A checkpoint when what the log of this thread has grown since the last one, by all groups, outgrows a share of the
+   * database: the entries of a quiet group hold back the segments of the busy ones, too.
+   */
   checkpointIfDue(): Promise<void> {
-    const { raft, monotonic } = this.surroundings;
     const dueBytes = Math.max(limits.checkpointLogBytes, this.engine.bytes * limits.checkpointLogShare);
-    const idle = monotonic() - this.checkpointMs >= limits.checkpointIdleMs;
+    const grownBytes = this.surroundings.progress.loggedBytes - this.loggedAtCheckpoint;
     const moved = this.group.appliedIndex > this.checkpointIndex;
-    if (raft.logBytes(this.id) < dueBytes && !(idle && moved)) return Promise.resolve();
-    return this.checkpoint();
+    return grownBytes >= dueBytes && moved ? this.checkpoint() : Promise.resolve();
   }
 
   /** Takes a checkpoint and cuts the log behind it; one at a time. */
   checkpoint(): Promise<void> {
     this.underWay = this.underWay.then(async () => {
+      const { loggedBytes } = this.surroundings.progress;
       const { index } = await takeCheckpoint(this.engine, this.home);
       this.checkpointIndex = index;
-      this.checkpointMs = this.surroundings.monotonic();
+      this.loggedAtCheckpoint = loggedBytes;
       this.log.compact(index);
     });
     return this.underWay;
   }
 
-  /** The database is closed, synced and marked clean. The log must be closed or removed first, or right after. */
+  /** After the log was closed: the database is closed, synced and marked clean. */
   async close(): Promise<void> {
     await this.underWay;
     await this.engine.close();
     this.home.endWriting();
+  }
+
+  /** Of a deleted volume: the database is synced and marked clean, then the log is removed. The files stay. */
+  async retire(): Promise<void> {
+    await this.underWay;
+    await this.group.run(() => undefined);
+    await this.home.syncData();
+    this.home.endWriting();
+    this.surroundings.raft.removeGroup(this.id);
+    await this.engine.close();
   }
 
   private async bootstrap(logic: MetaLogic): Promise<void> {

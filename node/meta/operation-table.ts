@@ -10,12 +10,46 @@ import type { ReadContext, ReadHandler, Transaction, View, WriteContext, WriteHa
 export type ReadHandlers = { readonly [K in MetaOperationName]?: ReadHandler<K> };
 export type WriteHandlers = { readonly [K in MetaOperationName]?: WriteHandler<K> };
 
+export interface DeletedBlob {
+  readonly blob: number;
+  readonly blocks: number;
+}
+
+/** What can be reclaimed now: rows to take a step on, and rows whose blobs may be deleted. */
+export interface ReclaimPlan {
+  readonly steps: readonly number[];
+  readonly deletes: { sequence: number; blobs: { blob: number; blocks: number }[] }[];
+  /** Where to go on; 0 at the end. */
+  readonly next: number;
+}
+
+export interface ReclaimOptions {
+  nowMs: number;
+  minAgeMs: number;
+  from: number;
+  limit: number;
+  scan: number;
+}
+
 /** What a group's rows mean: the pure rules over them, which node/meta/operations gives. */
 export interface MetaLogic {
   readonly readHandlers: ReadHandlers;
   readonly writeHandlers: WriteHandlers;
   /** The first rows of a new volume's group. */
   bootstrap(transaction: Transaction, context: WriteContext): void;
+  readonly reclaim: {
+    plan(view: View, context: ReadContext, options: ReclaimOptions): ReclaimPlan;
+    step(transaction: Transaction, context: WriteContext, sequence: number): void;
+    /** After the blobs of the plan were deleted. */
+    finish(transaction: Transaction, done: ReclaimPlan['deletes']): void;
+  };
+  readonly fold: {
+    /** A bounded step of turning completed uploads into chunk rows; whether there is more to do. */
+    step(transaction: Transaction, limit: number): boolean;
+  };
+  isEmptyVolume(view: View, context: Pick<ReadContext, 'partition'>): boolean;
+  /** What a request is about: requests about one file run in order. */
+  hashTarget(name: MetaOperationName, request: object): number | string;
 }
 
 /** An operation with the types of its request and answer forgotten: the codecs beside the handler keep them true. */

@@ -58,14 +58,10 @@ export class FileQueues<T extends Queued> {
   }
 }
 
-/** The number by which a request's queue is chosen: its inode, directory or path. */
-export function fileHash(request: unknown): number {
-  const about = request as { inode?: number; parent?: number; path?: string; paths?: string[]; target?: string };
-  if (about.inode !== undefined) return about.inode;
-  if (about.parent !== undefined) return about.parent;
-  const path = about.path ?? about.target ?? about.paths?.[0];
-  if (path === undefined) return 0;
+/** The number by which a queue is chosen for what a request is about. */
+export function hashOf(target: number | string): number {
+  if (typeof target === 'number') return target;
   let hash = 0x811c9dc5; // FNV-1a
-  for (let at = 0; at < path.length; at++) hash = Math.imul(hash ^ path.charCodeAt(at), 0x01000193);
+  for (let at = 0; at < target.length; at++) hash = Math.imul(hash ^ target.charCodeAt(at), 0x01000193);
   return hash >>> 0;
 }

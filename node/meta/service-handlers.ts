@@ -44,8 +44,7 @@ export function handlersOf(
       return answer;
     },
     sessionClose: (transaction, request) => {
-      sessions.end(transaction, request.session, group.context.nowMs);
-      group.afterProposal(() => group.forgetSession(request.session));
+      group.endSession(transaction, request.session);
       return {};
     },
   };
@@ -73,7 +72,7 @@ function tableScan(view: View, request: MetaRequest<'tableScan'>): MetaAnswer<'t
       end = false;
       return false;
     }
-    rows.push({ key, value });
+    rows.push({ key, value: Buffer.from(value) });
     bytes += key.length + value.length + ROW_OVERHEAD;
     return true;
   });

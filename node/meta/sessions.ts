@@ -147,6 +147,11 @@ export class Sessions {
     return found;
   }
 
+  isExpired(session: number): boolean {
+    const known = this.sessions.get(session);
+    return known !== undefined && known.deadlineMs <= this.monotonic();
+  }
+
   private add(session: number, state: Pick<Session, 'opened' | 'deadlineMs'>): void {
     this.sessions.set(session, { ...state, held: [], telling: [] });
   }

@@ -1,105 +1,65 @@
 import assert from 'node:assert';
 import fs from 'node:fs';
-import path from 'node:path';
 import { test } from 'node:test';
-import { MetaService } from '../../../node/meta/index.js';
 import { metaOperations } from '../../../proto/meta/index.js';
-import { Status } from '../../../proto/status.js';
-import { rules } from './rules.js';
-import { ask, askRaw, StandInRaft, temporaryDirectory } from './support.js';
+import { OfsError, Status } from '../../../proto/status.js';
+import { ask, askRaw, FILE, makeVolume, startNode, temporaryDirectory } from './support.js';
 
-interface Started {
-  service: MetaService;
-  raft: StandInRaft;
-  directory: string;
-}
+const refusedWith = (status: Status) => (error: Error) => error instanceof OfsError && error.status === status;
 
-async function start(directory = temporaryDirectory(), bootId = 'boot-1'): Promise<Started> {
-  const raft = new StandInRaft(path.join(directory, 'logs'));
-  const service = new MetaService({
-    directory,
-    thread: 0,
-    threads: 1,
-    bootId,
-    logic: rules,
-    openRaft: async () => raft,
-    mayRead: () => true,
-    deleteBlobs: async () => undefined,
-    clusterInfo: { node: 'test', bootId, metaPorts: [], blockPorts: [] },
-    warn: () => undefined,
-    fatal: (error) => {
-      throw error;
-    },
-  });
-  await service.start();
-  return { service, raft, directory };
-}
-
-async function end({ service, directory }: Started): Promise<void> {
-  await service.close();
-  fs.rmSync(directory, { recursive: true });
-}
-
-const value = (text: string): Buffer => Buffer.from(text);
-
-test('a volume is made, written, read, and there after a restart', async () => {
-  const first = await start();
-  const { volume } = await ask(first.service, 'volumeCreate', { name: 'v', owner: 'o' });
-  const group = volume.group;
-  await ask(first.service, 'xattrSet', { inode: 7, name: 'a', value: value('one'), flags: 0 }, { group });
+test('a volume is made, a file in it, and both are there after a restart', async (t) => {
+  const directory = temporaryDirectory();
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  const first = await startNode(directory);
+  const { group, root } = await makeVolume(first);
+  const made = await ask(first, 'mknod', { parent: root, name: 'f', ...FILE }, { group });
+  await first.close();
+  const second = await startNode(directory);
+  const found = await ask(second, 'lookup', { parent: root, name: 'f' }, { group });
+  assert.deepStrictEqual(found.attr, made.attr);
+  const { volumes } = await ask(second, 'volumeList', { after: '', limit: 10 });
   assert.deepStrictEqual(
-    Buffer.from((await ask(first.service, 'xattrGet', { inode: 7, name: 'a' }, { group })).value).toString(),
-    'one',
+    volumes.map(({ name }) => name),
+    ['volume'],
   );
-  await first.service.close();
-  const second = await start(first.directory);
-  assert.deepStrictEqual(
-    Buffer.from((await ask(second.service, 'xattrGet', { inode: 7, name: 'a' }, { group })).value).toString(),
-    'one',
-  );
-  await end(second);
+  assert.deepStrictEqual(second.warnings, []);
+  await second.close();
 });
 
-test('a read leaves only when the write that it saw is applied, and sees it at once', async () => {
-  const started = await start();
-  const { volume } = await ask(started.service, 'volumeCreate', { name: 'v', owner: 'o' });
-  const { group } = volume;
-  started.raft.held = true;
-  const order: string[] = [];
-  const write = ask(started.service, 'xattrSet', { inode: 7, name: 'a', value: value('x'), flags: 0 }, { group }).then(
-    () => order.push('write'),
-  );
-  const read = ask(started.service, 'xattrGet', { inode: 7, name: 'a' }, { group }).then(() => order.push('read'));
-  const denied = ask(
-    started.service,
-    'xattrSet',
-    { inode: 7, name: 'a', value: value('y'), flags: 1 },
-    { group },
-  ).catch((error) => order.push(`error ${error.status}`));
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepStrictEqual(order, []);
-  started.raft.held = false;
-  started.raft.plan();
-  await Promise.all([write, read, denied]);
-  assert.deepStrictEqual(order, ['write', 'read', `error ${Status.EXIST}`]);
-  await end(started);
+test('a request that is none is answered MALFORMED, one with bytes behind it too', async (t) => {
+  const directory = temporaryDirectory();
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  const node = await startNode(directory);
+  const { group } = await makeVolume(node);
+  const { code } = metaOperations.getattr;
+  const statusOf = async (kind: number, body: number[], to = group): Promise<number> =>
+    (await askRaw(node, kind, Buffer.from(body), { group: to })).status;
+  assert.strictEqual(await statusOf(code, []), Status.MALFORMED);
+  assert.strictEqual(await statusOf(code, [1, 1]), Status.MALFORMED);
+  assert.strictEqual(await statusOf(code, [7]), Status.STALE);
+  assert.strictEqual(await statusOf(9999, []), Status.MALFORMED);
+  assert.strictEqual(await statusOf(metaOperations.volumeList.code, [0, 1]), Status.MALFORMED, 'not of this group');
+  assert.strictEqual(await statusOf(code, [7], 77), Status.NO_SUCH_GROUP);
+  await node.close();
 });
 
-test('a request that is no request is answered MALFORMED, with bytes behind it too', async () => {
-  const started = await start();
-  const { volume } = await ask(started.service, 'volumeCreate', { name: 'v', owner: 'o' });
-  const { group } = volume;
-  const { code } = metaOperations.xattrGet;
-  assert.strictEqual((await askRaw(started.service, code, Buffer.alloc(0), { group })).status, Status.MALFORMED);
-  assert.strictEqual(
-    (await askRaw(started.service, code, Buffer.from([1, 1, 97, 0]), { group })).status,
-    Status.MALFORMED,
-  );
-  assert.strictEqual((await askRaw(started.service, code, Buffer.from([1, 1, 97]), { group })).status, Status.NODATA);
-  assert.strictEqual((await askRaw(started.service, 9999, Buffer.alloc(0), { group })).status, Status.MALFORMED);
-  assert.strictEqual(
-    (await askRaw(started.service, code, Buffer.alloc(0), { group: 77 })).status,
-    Status.NO_SUCH_GROUP,
-  );
-  await end(started);
+test('a volume with entries is deleted only by force, and then nothing of it is answered or left', async (t) => {
+  const directory = temporaryDirectory();
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  const node = await startNode(directory);
+  const { group, root } = await makeVolume(node);
+  await ask(node, 'mknod', { parent: root, name: 'f', ...FILE }, { group });
+  const remove = { name: 'volume', force: false };
+  await assert.rejects(ask(node, 'volumeDelete', remove), refusedWith(Status.NOTEMPTY));
+  await ask(node, 'lookup', { parent: root, name: 'f' }, { group });
+  await ask(node, 'volumeDelete', { ...remove, force: true });
+  await assert.rejects(ask(node, 'volumeInfo', { name: 'volume' }), refusedWith(Status.NO_SUCH_VOLUME));
+  await assert.rejects(ask(node, 'lookup', { parent: root, name: 'f' }, { group }), refusedWith(Status.NO_SUCH_GROUP));
+  const files = `${directory}/meta/groups/${group}`;
+  assert.ok(fs.existsSync(files), 'readers that have begun have their time');
+  assert.deepStrictEqual(await ask(node, 'reclaimNow', { limit: 100 }), { left: 0 });
+  assert.ok(!fs.existsSync(files));
+  const again = await makeVolume(node);
+  assert.notStrictEqual(again.group, group, 'a group is never used for another volume');
+  await node.close();
 });

@@ -1,15 +1,17 @@
-// Stand-ins for the tests of node/meta: a log of one voter that keeps its entries in a file, rules over a few
-// operations, and a way to ask.
+// For the tests of node/meta: a node's metadata service over the real log and the real rules, a way to ask it, and a
+// log that does only what a test tells it.
 
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { MetaService } from '../../../node/meta/index.js';
+import { type OpenedMeta, type OpenMetaOptions, openMetaService } from '../../../node/meta/index.js';
+import { createLeases } from '../../../node/raft/index.js';
 import type { CommittedEntry, RaftGroup, RaftHost, StateMachine } from '../../../node/raft/interface.js';
 import { decode, encode, Reader } from '../../../proto/codec.js';
 import { type MetaOperationName, type MetaOperations, metaOperations } from '../../../proto/meta/index.js';
 import type { AnswerOf, Operation, RequestOf } from '../../../proto/operation.js';
 import { OfsError, Status } from '../../../proto/status.js';
+import type { Service } from '../../../workers/channel.js';
 
 export function temporaryDirectory(): string {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'ofs-meta-'));
@@ -24,171 +26,36 @@ export async function until(condition: () => boolean, what: string, limitMs = 20
   }
 }
 
-interface StoredEntry {
-  index: number;
-  term: number;
-  payload: Buffer;
+export interface Node extends OpenedMeta {
+  directory: string;
+  leases: SharedArrayBuffer;
+  /** Blobs that were given up for deletion. */
+  deleted: number[];
+  warnings: string[];
 }
 
-class FileLog implements RaftGroup {
-  entries: StoredEntry[] = [];
-  first = 1;
-  term = 0;
-  leading = false;
-  accepts = true;
-  private applied: number;
-
-  constructor(
-    readonly file: string,
-    readonly machine: StateMachine,
-    private readonly planSync: () => void,
-  ) {
-    this.load();
-    this.applied = machine.appliedIndex;
-  }
-
-  private load(): void {
-    if (!fs.existsSync(this.file)) return;
-    const bytes = fs.readFileSync(this.file);
-    for (let at = 0; at + 24 <= bytes.length; ) {
-      const length = bytes.readUInt32LE(at + 16);
-      if (at + 24 + length > bytes.length) break;
-      const index = bytes.readDoubleLE(at);
-      const entry = { index, term: bytes.readDoubleLE(at + 8), payload: bytes.subarray(at + 24, at + 24 + length) };
-      if (this.entries.length === 0) this.first = index;
-      this.entries.push(entry);
-      this.term = entry.term;
-      at += 24 + length;
-    }
-  }
-
-  get last(): number {
-    return this.first + this.entries.length - 1;
-  }
-
-  get status() {
-    const { term, leading, last, applied, first } = this;
-    return {
-      term,
-      leading,
-      lastIndex: last,
-      commitIndex: applied,
-      appliedIndex: applied,
-      firstIndex: first,
-    };
-  }
-
-  propose(payload: Uint8Array): number {
-    if (!this.leading || !this.accepts) return 0;
-    return this.append(payload);
-  }
-
-  append(payload: Uint8Array): number {
-    const entry = { index: this.last + 1, term: this.term, payload: Buffer.from(payload) };
-    this.entries.push(entry);
-    this.planSync();
-    return entry.index;
-  }
-
-  compact(index: number): void {
-    while (this.entries.length > 0 && this.first <= index) {
-      this.entries.shift();
-      this.first++;
-    }
-    fs.writeFileSync(`${this.file}.tmp`, Buffer.concat(this.entries.map(stored)));
-    fs.renameSync(`${this.file}.tmp`, this.file);
-    this.written = this.last;
-  }
-
-  written = 0;
-
-  /** Writes what is new, and answers the descriptor to sync. */
-  write(): void {
-    if (this.written === 0) this.written = this.machine.appliedIndex;
-    const fresh = this.entries.filter((entry) => entry.index > this.written);
-    if (fresh.length === 0) return;
-    const fd = fs.openSync(this.file, 'a');
-    fs.writeSync(fd, Buffer.concat(fresh.map(stored)));
-    fs.fdatasyncSync(fd);
-    fs.closeSync(fd);
-    this.written = this.last;
-  }
-
-  applyAll(): void {
-    const ready: CommittedEntry[] = this.entries.filter(
-      (entry) => entry.index > this.applied && entry.index <= this.written,
-    );
-    if (ready.length === 0) return;
-    this.applied = ready[ready.length - 1]!.index;
-    this.machine.apply(ready);
-  }
-}
-
-function stored(entry: StoredEntry): Buffer {
-  const head = Buffer.alloc(24);
-  head.writeDoubleLE(entry.index, 0);
-  head.writeDoubleLE(entry.term, 8);
-  head.writeUInt32LE(entry.payload.length, 16);
-  return Buffer.concat([head, entry.payload]);
-}
-
-/** A host of groups of one voter, each with a log file of its own, synced once a turn. */
-export class StandInRaft implements RaftHost {
-  readonly logs = new Map<number, FileLog>();
-  /** While true nothing is synced or applied. */
-  held = false;
-  private planned = false;
-
-  constructor(private readonly directory: string) {
-    fs.mkdirSync(directory, { recursive: true });
-  }
-
-  addGroup(group: number, machine: StateMachine): RaftGroup {
-    const log = new FileLog(path.join(this.directory, `${group}.log`), machine, () => this.plan());
-    this.logs.set(group, log);
-    log.written = Math.max(log.last, machine.appliedIndex);
-    if (log.entries.length === 0) log.first = machine.appliedIndex + 1;
-    setImmediate(() => {
-      log.applyAll();
-      log.term++;
-      log.append(Buffer.alloc(0));
-    });
-    return log;
-  }
-
-  removeGroup(group: number): void {
-    const log = this.logs.get(group);
-    if (log !== undefined) fs.rmSync(log.file, { force: true });
-    this.logs.delete(group);
-  }
-
-  logBytes(group: number): number {
-    return this.logs.get(group)!.entries.reduce((sum, entry) => sum + entry.payload.length + 24, 0);
-  }
-
-  async close(): Promise<void> {
-    this.held = false;
-    this.flush();
-  }
-
-  plan(): void {
-    if (this.planned || this.held) return;
-    this.planned = true;
-    setImmediate(() => this.flush());
-  }
-
-  flush(): void {
-    this.planned = false;
-    if (this.held) return;
-    for (const log of this.logs.values()) {
-      log.write();
-      log.applyAll();
-      if (!log.leading && log.entries.length > 0 && log.last === log.machine.appliedIndex) {
-        log.leading = true;
-        log.machine.leadership(true, log.term);
-      }
-    }
-  }
+export async function startNode(directory: string, options: Partial<OpenMetaOptions> = {}): Promise<Node> {
+  const leases = createLeases();
+  const deleted: number[] = [];
+  const warnings: string[] = [];
+  const opened = await openMetaService({
+    directory,
+    thread: 0,
+    threads: 1,
+    leases,
+    bootId: 'boot-1',
+    deleteBlobs: async (blobs) => {
+      for (const { blob } of blobs) deleted.push(blob);
+    },
+    clusterInfo: { node: 'test', bootId: 'boot-1', metaPorts: [], blockPorts: [] },
+    warn: (message) => warnings.push(message),
+    fatal: (error) => {
+      throw error;
+    },
+    ...options,
+  });
+  await opened.ready;
+  return { ...opened, directory, leases, deleted, warnings };
 }
 
 export interface Answer {
@@ -206,16 +73,18 @@ export interface Asking {
 let lastNumber = 0;
 
 /** Sends a request's bytes and resolves with the answer's. */
-export function askRaw(service: MetaService, kind: number, body: Buffer, how: Asking = {}): Promise<Answer> {
+export function askRaw(node: { service: Service }, kind: number, body: Buffer, how: Asking = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let answered = false;
-    service.service({
+    // The bytes are overwritten when the service's call is over, as a transport does.
+    const bytes = Buffer.from(body);
+    node.service({
       kind,
       group: how.group ?? 0,
       session: how.session ?? 0,
       number: how.number ?? ++lastNumber,
       window: how.window ?? 0,
-      body: new Reader(Buffer.from(body)),
+      body: new Reader(bytes),
       payload: Buffer.alloc(0),
       answer: (status, answerBody = Buffer.alloc(0)) => {
         if (answered) reject(new Error('answered twice'));
@@ -223,18 +92,104 @@ export function askRaw(service: MetaService, kind: number, body: Buffer, how: As
         resolve({ status, body: Buffer.from(answerBody) });
       },
     });
+    bytes.fill(0xee);
   });
 }
 
 /** One operation; rejects with the OfsError of its answer. */
 export async function ask<K extends MetaOperationName>(
-  service: MetaService,
+  node: { service: Service },
   name: K,
   request: RequestOf<MetaOperations[K]>,
   how: Asking = {},
 ): Promise<AnswerOf<MetaOperations[K]>> {
   const operation = metaOperations[name] as unknown as Operation<typeof request, AnswerOf<MetaOperations[K]>>;
-  const { status, body } = await askRaw(service, operation.code, encode(operation.request, request), how);
+  const { status, body } = await askRaw(node, operation.code, encode(operation.request, request), how);
   if (status !== Status.OK) throw new OfsError(status as Status, body.toString('utf8'));
   return decode(operation.answer, body);
+}
+
+/** Makes a volume; answers its group and its root. */
+export async function makeVolume(
+  node: { service: Service },
+  name = 'volume',
+): Promise<{ group: number; root: number }> {
+  const { volume } = await ask(node, 'volumeCreate', { name, owner: 'owner' });
+  return { group: volume.group, root: volume.partition * 2 ** 38 + 1 };
+}
+
+export const FILE = { mode: 0o100644, uid: 0, gid: 0, rdev: 0, exclusive: true };
+
+interface Held {
+  entry: CommittedEntry;
+}
+
+/** A log of one group that syncs, refuses and loses its leadership on command. */
+export class HeldLog implements RaftGroup, RaftHost {
+  machine: StateMachine | null = null;
+  leading = false;
+  term = 1;
+  last: number;
+  refuses = false;
+  full = false;
+  entries: Held[] = [];
+
+  constructor(last = 0) {
+    this.last = last;
+  }
+
+  get status() {
+    const { term, leading, last, full } = this;
+    return { term, leading, lastIndex: last, commitIndex: last, appliedIndex: last, firstIndex: 1, full };
+  }
+
+  addGroup(_group: number, machine: StateMachine): RaftGroup {
+    this.machine = machine;
+    return this;
+  }
+
+  removeGroup(): void {
+    this.machine = null;
+  }
+
+  logBytes(): number {
+    return 0;
+  }
+
+  async close(): Promise<void> {
+    this.commit();
+  }
+
+  propose(payload: Uint8Array): number {
+    if (!this.leading || this.refuses || this.full) return 0;
+    this.last++;
+    this.entries.push({ entry: { index: this.last, term: this.term, payload: Buffer.from(payload) } });
+    return this.last;
+  }
+
+  compact(): void {}
+
+  lead(): void {
+    this.term++;
+    this.last++;
+    this.machine!.apply([{ index: this.last, term: this.term, payload: Buffer.alloc(0) }]);
+    this.leading = true;
+    this.machine!.leadership(true, this.term);
+  }
+
+  /** Commits and applies the first `count` proposals that wait. */
+  commit(count = this.entries.length): void {
+    const ready = this.entries.splice(0, count);
+    if (ready.length > 0) this.machine!.apply(ready.map(({ entry }) => entry));
+  }
+
+  /** Loses the leadership, and with it what waits. */
+  lose(): void {
+    this.leading = false;
+    this.machine!.leadership(false, this.term);
+    const first = this.entries[0]?.entry.index ?? this.last + 1;
+    this.last = first - 1;
+    this.entries = [];
+    this.machine!.dropped(first);
+  }
 }
