@@ -111,7 +111,9 @@ export const limits = {
   appendBatchNeedles: 1024,
   syncReadBytes: 64 * KIB,
   /** Batches up to this are written and synced without leaving the block thread. */
-  appendSyncBytes: 256 * KIB,
+  appendSyncBytes: 1 * MIB,
+  /** Batches up to this are written over zeros written ahead. */
+  appendZeroedBytes: 128 * KIB,
   volumeZeroBytes: 1 * MIB,
   volumeExtendBytes: 64 * MIB,
   openVolumesPerThread: 2,
@@ -225,7 +227,7 @@ export function assertLimits(): void {
   assert(limits.heldInodesPerRenewal <= limits.heldInodesPerSession);
   assert(limits.queueBytes >= limits.frameBodyBytes);
   assert(limits.appendBatchBytes >= limits.blockBytes * 2);
-  assert(limits.appendSyncBytes < limits.appendBatchBytes);
+  assert(limits.appendZeroedBytes <= limits.appendSyncBytes && limits.appendSyncBytes < limits.appendBatchBytes);
   assert(limits.volumeNeedles <= 2 ** 25, 'a sequence has 25 bits');
   assert(limits.volumeBytes <= 2 ** 34, 'an index line counts 8 bytes in 31 bits');
   assert(limits.blockReadBufferBytes >= limits.blockBytes * 2);
