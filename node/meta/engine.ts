@@ -9,9 +9,9 @@ import { crc32 } from 'node:zlib';
 import { type Transaction as LmdbTransaction, open, type RootDatabase } from 'lmdb';
 import { type ByteString, decode, encode, Reader } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
-import { appliedRowCodec, keys, readWriteSet } from '../../proto/meta/index.js';
+import { appliedRowCodec, keys, partitionRowCodec, readWriteSet } from '../../proto/meta/index.js';
 import type { CommittedEntry } from '../raft/interface.js';
-import type { View } from './view.js';
+import type { Transaction, View } from './view.js';
 
 const APPLIED_KEY = keys.state('applied');
 /** lmdb's flag for a transaction that commits before it returns, and cannot be nested or aborted for its own sake. */
@@ -46,6 +46,18 @@ export interface AppliedState {
   index: number;
   term: number;
   logHash: number;
+}
+
+const PARTITION_KEY = keys.state('partition');
+
+/** The partition whose inodes a group makes; undefined before its first rows stand. */
+export function partitionOf(view: View): number | undefined {
+  const row = view.get(PARTITION_KEY);
+  return row === undefined ? undefined : decode(partitionRowCodec, row).partition;
+}
+
+export function setPartition(transaction: Transaction, partition: number): void {
+  transaction.put(PARTITION_KEY, encode(partitionRowCodec, { partition }));
 }
 
 function appliedState(view: View): AppliedState {

@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { MetaOperationName, Time } from '../../proto/meta/index.js';
-import { Engine } from './engine.js';
+import { Engine, partitionOf } from './engine.js';
 import type { ReadHandlers } from './operation-table.js';
 import type { MetaAnswer, MetaRequest, ReadContext, View } from './view.js';
 
@@ -16,7 +16,7 @@ class NotLocal extends Error {}
 const notLocal = new NotLocal();
 
 class LocalContext implements ReadContext {
-  partition = 0;
+  constructor(readonly partition: number) {}
 
   get now(): Time {
     const nowMs = Date.now();
@@ -26,6 +26,11 @@ class LocalContext implements ReadContext {
   holds(): boolean {
     throw notLocal;
   }
+}
+
+interface LocalGroup {
+  engine: Engine;
+  context: ReadContext;
 }
 
 export interface LocalMeta {
@@ -38,8 +43,7 @@ export interface LocalMeta {
 }
 
 export class LocalReader implements LocalMeta {
-  private readonly engines = new Map<number, Engine>();
-  private readonly context = new LocalContext();
+  private readonly groups = new Map<number, LocalGroup>();
   private readonly closed: Promise<void>[] = [];
 
   constructor(
@@ -57,10 +61,11 @@ export class LocalReader implements LocalMeta {
       this.forgetIfGone(group);
       return undefined;
     }
-    const engine = this.engines.get(group) ?? this.open(group);
-    engine.refresh();
+    const opened = this.groups.get(group) ?? this.open(group);
+    if (opened === undefined) return undefined;
+    opened.engine.refresh();
     try {
-      return handler(engine, request, this.context);
+      return handler(opened.engine, request, opened.context);
     } catch (error) {
       if (error === notLocal) return undefined;
       throw error;
@@ -68,23 +73,30 @@ export class LocalReader implements LocalMeta {
   }
 
   async close(): Promise<void> {
-    const engines = [...this.engines.values()];
-    this.engines.clear();
-    await Promise.all([...this.closed, ...engines.map((engine) => engine.close())]);
+    const groups = [...this.groups.values()];
+    this.groups.clear();
+    await Promise.all([...this.closed, ...groups.map(({ engine }) => engine.close())]);
   }
 
-  private open(group: number): Engine {
+  /** Undefined: a group that was just made, and leads before its first rows stand. */
+  private open(group: number): LocalGroup | undefined {
     const engine = new Engine(this.file(group));
-    this.engines.set(group, engine);
-    return engine;
+    const partition = group === 0 ? 0 : partitionOf(engine);
+    if (partition === undefined) {
+      this.closed.push(engine.close());
+      return undefined;
+    }
+    const opened = { engine, context: new LocalContext(partition) };
+    this.groups.set(group, opened);
+    return opened;
   }
 
   /** The group's volume was deleted: its files are only held by whoever has them open. */
   private forgetIfGone(group: number): void {
-    const engine = this.engines.get(group);
-    if (engine === undefined || fs.existsSync(this.file(group))) return;
-    this.engines.delete(group);
-    this.closed.push(engine.close());
+    const opened = this.groups.get(group);
+    if (opened === undefined || fs.existsSync(this.file(group))) return;
+    this.groups.delete(group);
+    this.closed.push(opened.engine.close());
   }
 
   private file(group: number): string {

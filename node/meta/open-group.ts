@@ -2,10 +2,10 @@
 // makes a start exact, and closed so that the next start has nothing to repair.
 
 import { limits } from '../../proto/limits.js';
-import { keys, Table } from '../../proto/meta/index.js';
+import { Table } from '../../proto/meta/index.js';
 import type { RaftGroup, RaftHost } from '../raft/interface.js';
 import { takeCheckpoint } from './checkpoint.js';
-import { Engine } from './engine.js';
+import { Engine, partitionOf, setPartition } from './engine.js';
 import { MetaGroup } from './group.js';
 import type { GroupHome } from './home.js';
 import { type BoundOperation, bindOperations, type MetaLogic } from './operation-table.js';
@@ -13,7 +13,6 @@ import { type ClusterInfo, countRows, type GroupStatusAnswer, handlersOf } from 
 import type { Monotonic } from './sessions.js';
 import { isMarkedDeleted } from './volumes.js';
 
-const BOOTSTRAPPED_KEY = keys.state('bootstrapped');
 /** groupStatus counts reclaim rows no further. */
 const RECLAIM_COUNT_LIMIT = 100_000;
 
@@ -139,9 +138,9 @@ export class OpenGroup {
 
   private async bootstrap(logic: MetaLogic): Promise<void> {
     await this.group.run((transaction, context) => {
-      if (transaction.get(BOOTSTRAPPED_KEY) !== undefined) return;
+      if (partitionOf(transaction) !== undefined) return;
       logic.bootstrap(transaction, context);
-      transaction.put(BOOTSTRAPPED_KEY, Buffer.alloc(0));
+      setPartition(transaction, context.partition);
     });
   }
 

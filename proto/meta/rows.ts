@@ -199,5 +199,7 @@ export const sessionRowCodec = struct({ client: text(255), openedMs: u53, endedM
  * as far as was known when the row was written; the newest row of a session is never dropped, so the floor survives.
  */
 export const dedupeRowCodec = struct({ floor: u53, status: u16, body: bytes(limits.frameBodyBytes) });
+/** State row `partition`: whose inodes the group makes; there once the group's first rows are. */
+export const partitionRowCodec = struct({ partition: u32 });
 /** State row `applied`: the last entry of the log in this database, and a CRC-32 chained over all payloads up to it. */
 export const appliedRowCodec = struct({ index: u53, term: u53, logHash: fixed32 });
