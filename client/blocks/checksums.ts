@@ -40,13 +40,6 @@ export class PieceChecksums {
   }
 }
 
-/** The checksums of a whole block. */
-export function checksumsOf(data: Uint8Array): number[] {
-  const checksums: number[] = [];
-  for (let at = 0; at < data.length; at += PIECE) checksums.push(crc32(data.subarray(at, at + PIECE)));
-  return checksums;
-}
-
 /** Whether `data`, which begins at the start of piece `first` of a block, is what `checksums` of that block say. */
 export function piecesMatch(data: Uint8Array, checksums: readonly number[], first: number): boolean {
   let piece = first;

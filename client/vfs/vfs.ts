@@ -220,14 +220,14 @@ class ChannelVfs implements Vfs {
 
   async flush(handle: FileHandle): Promise<void> {
     const { file } = openHandle(handle);
-    try {
-      await this.commit(file, 'WHOLE');
-    } finally {
-      // What was dropped since the last flush is said now, whoever's round it was; once.
-      const { error } = file;
-      file.error = null;
-      if (error !== null) throw error;
-    }
+    const failed = await this.commit(file, 'WHOLE').then(
+      () => null,
+      (error: unknown) => error,
+    );
+    // What was dropped since the last flush is said now, whoever's round it was; once.
+    const dropped = file.error;
+    file.error = null;
+    if (failed !== null || dropped !== null) throw dropped ?? failed;
   }
 
   async release(handle: FileHandle): Promise<void> {

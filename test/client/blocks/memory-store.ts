@@ -3,7 +3,7 @@
 
 import assert from 'node:assert';
 import type { BlockStore } from '../../../client/blocks/index.js';
-import { checksumsOf } from '../../../client/blocks/index.js';
+import { pieceChecksums } from '../../../proto/block/index.js';
 import { blobOf, blockOf, makeBlob } from '../../../proto/ids.js';
 import { limits } from '../../../proto/limits.js';
 import { OfsError, Status } from '../../../proto/status.js';
@@ -91,7 +91,7 @@ export class MemoryStore implements BlockStore {
     assert(data.length > 0 && data.length <= limits.blockBytes);
     assert(blob === 0 ? index === 0 : index > 0);
     this.owned.set(owner, true);
-    const before = checksumsOf(data);
+    const before = pieceChecksums(data);
     assert.deepStrictEqual(checksums, before);
     const seen = { blob, index, length: data.length };
     try {
@@ -99,7 +99,8 @@ export class MemoryStore implements BlockStore {
       else await this.options.delay();
       const failure = this.options.failWrite?.(seen) ?? null;
       if (failure !== null) throw failure;
-      if (this.options.sink !== true) assert.deepStrictEqual(checksumsOf(data), before, 'changed while being written');
+      if (this.options.sink !== true)
+        assert.deepStrictEqual(pieceChecksums(data), before, 'changed while being written');
       return this.store(blob, index, data, seen);
     } finally {
       this.owned.set(owner, false);
