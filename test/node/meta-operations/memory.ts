@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 import { Buffer } from 'node:buffer';
+import { BlobLedger, type Finding, Findings, GroupChecker } from '../../../client/cli/fsck/index.js';
 import { bootstrap, fold, readHandlers, reclaim, writeHandlers } from '../../../node/meta/operations/index.js';
 import type { MetaAnswer, MetaRequest, Transaction, WriteContext } from '../../../node/meta/view.js';
 import type { ByteString } from '../../../proto/codec.js';
@@ -245,4 +246,23 @@ export class World {
     this.store.transact(() => reclaim.finish(this.store, plan.deletes));
     return plan.steps.length + plan.deletes.length > 0;
   }
+}
+
+/** What fsck says of a world: nothing, if all is well. Blocks of blobs that were written and never named are garbage. */
+export function check(world: World): Finding[] {
+  const findings = new Findings();
+  const ledger = new BlobLedger(findings);
+  const checker = new GroupChecker('group', findings, ledger);
+  for (const [key, value] of world.store.all()) checker.row(key, value);
+  checker.finish();
+  for (const [blob, length] of world.blobs) {
+    for (let start = 0; start < length; start += limits.blockBytes)
+      ledger.block(blob + start / limits.blockBytes, Math.min(limits.blockBytes, length - start));
+  }
+  ledger.finish();
+  return findings.list;
+}
+
+export function assertClean(world: World): void {
+  assert.deepEqual(check(world), []);
 }
