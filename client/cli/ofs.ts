@@ -6,12 +6,13 @@ import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { limits } from '../../proto/limits.js';
 
 const NEWEST_SUPPORTED_MAJOR = 22;
-/** libuv's pool serves file reads and syncs of every thread; its size is fixed before the first thread starts. */
-const IO_POOL_THREADS = '16';
-
-process.env.UV_THREADPOOL_SIZE ??= IO_POOL_THREADS;
+// Both are read once by native code, from the environment of the process, before or when the first thread starts:
+// the size of the pool for file reads and syncs, and what uWebSockets.js takes of a request's headers.
+process.env.UV_THREADPOOL_SIZE ??= String(limits.ioPoolThreads);
+process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= String(limits.s3HeaderBytes);
 if (Number(process.versions.node.split('.')[0]) > NEWEST_SUPPORTED_MAJOR) runOnBundledNode();
 else await (await import('./program.js')).run(process.argv);
 

@@ -5,8 +5,11 @@ import { Command, CommanderError } from 'commander';
 import { DecodeError } from '../../proto/codec.js';
 import { assertLimits } from '../../proto/limits.js';
 import { OfsError } from '../../proto/status.js';
+import { gcCommand } from './gc.js';
 import { keyCommand } from './key.js';
 import { say } from './output.js';
+import { serveCommand } from './serve.js';
+import { statusCommand } from './status.js';
 import { volumeCommand } from './volume.js';
 
 const FAILED = 1;
@@ -19,8 +22,11 @@ export function buildProgram(): Command {
     .version('0.1.0')
     .showHelpAfterError('(add --help for what can be given)')
     .exitOverride();
+  serveCommand(program);
   volumeCommand(program);
   keyCommand(program);
+  statusCommand(program);
+  gcCommand(program);
   return program;
 }
 

@@ -68,7 +68,10 @@ async function serve(options: ServeOptions): Promise<void> {
     metaThreads: 1,
     blockThreads: 1,
     gatewayThreads: options.gatewayThreads,
-    gateway: { module: GATEWAY_MODULE, data: { region: options.region, domain: options.domain ?? null } },
+    gateway: {
+      module: GATEWAY_MODULE,
+      data: { region: options.region, domains: options.domain === undefined ? [] : [options.domain] },
+    },
     warn: say,
     died: (thread, error) => {
       say(`ofs: thread ${thread} died: ${error.stack ?? error.message}`);
