@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { DecodeError } from '../../proto/codec.js';
 import { assertLimits } from '../../proto/limits.js';
 import { OfsError } from '../../proto/status.js';
+import { fsckCommand } from './fsck.js';
 import { gcCommand } from './gc.js';
 import { keyCommand } from './key.js';
 import { say } from './output.js';
@@ -26,6 +27,7 @@ export function buildProgram(): Command {
   volumeCommand(program);
   keyCommand(program);
   statusCommand(program);
+  fsckCommand(program);
   gcCommand(program);
   return program;
 }

@@ -1,2 +1,2 @@
-export { callBlocks } from './blocks.js';
+export { callBlocks, readBlock } from './blocks.js';
 export { type ClusterInfo, type ConnectOptions, connectRemote, type RemoteNode, type Server } from './remote.js';
