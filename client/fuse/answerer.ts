@@ -4,7 +4,17 @@
 
 import assert from 'node:assert';
 import { writeSync } from 'node:fs';
-import { answerHeader, attrOut, entryOut, getxattrOut, openOut, statfsOut, writeOut } from '../../proto/fuse/index.js';
+import {
+  answerHeader,
+  attrOut,
+  entryOut,
+  getxattrOut,
+  invalInodeOut,
+  NotifyCode,
+  openOut,
+  statfsOut,
+  writeOut,
+} from '../../proto/fuse/index.js';
 import { limits } from '../../proto/limits.js';
 import type { Attr } from '../../proto/meta/index.js';
 import type { NodeTable } from './nodes.js';
@@ -52,6 +62,7 @@ export class Answerer {
   private readonly attrValidNsec: number;
   private readonly entryValid: number;
   private readonly entryValidNsec: number;
+  private closed = false;
 
   constructor(
     private readonly descriptor: number,
@@ -62,6 +73,11 @@ export class Answerer {
     this.attrValidNsec = (times.attributeMs % 1000) * 1e6;
     this.entryValid = Math.floor(times.entryMs / 1000);
     this.entryValidNsec = (times.entryMs % 1000) * 1e6;
+  }
+
+  /** The descriptor is about to be closed: its number may soon be another file's. */
+  close(): void {
+    this.closed = true;
   }
 
   error(unique: number, errno: number): boolean {
@@ -150,6 +166,15 @@ export class Answerer {
     return this.write(buffer, unique, 0, HEADER + length);
   }
 
+  /**
+   * Before a WRITE on the inode is answered: the kernel must ask for its attributes anew. A notice with a negative
+   * offset leaves pages alone, so the kernel takes it without waiting, unlike the notices of notifier.ts.
+   */
+  expireAttributes(inode: number): void {
+    invalInodeOut.write(this.scratch, HEADER, { node: this.nodes.nodeOf(inode), offset: -1, length: 0 });
+    this.write(this.scratch, 0, NotifyCode.INVAL_INODE, HEADER + invalInodeOut.bytes);
+  }
+
   /** The entry part of a LOOKUP or READDIRPLUS answer. */
   putEntry(buffer: Buffer, at: number, attr: Attr): void {
     entryOut.write(buffer, at, {
@@ -188,6 +213,7 @@ export class Answerer {
   }
 
   private write(buffer: Buffer, unique: number, error: number, length: number): boolean {
+    if (this.closed) return false;
     answerHeader.write(buffer, 0, { length, error, unique });
     try {
       const written = writeSync(this.descriptor, buffer, 0, length, null);

@@ -84,6 +84,7 @@ export async function dropPrivileges(context: Context, inode: number, killSuid: 
   const attr = await context.vfs.setattr(inode, { valid: SetAttr.KILL_SUID, ...nothing });
   context.nodes.change(inode);
   context.nodes.note(attr);
+  context.answer.expireAttributes(inode);
 }
 
 /** Whether a write has anything to do for `dropPrivileges`; nearly never. */

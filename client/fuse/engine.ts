@@ -1,7 +1,7 @@
 // The engine: begins requests as they come, any number at once up to its bound, and sees that each is answered once. It
 // serialises nothing; what must be in order (one handle's writes, one directory's numbers) is kept so where it lives.
 
-import { DecodeError } from '../../proto/codec.js';
+import assert from 'node:assert';
 import {
   decodeBatchForget,
   forgetIn,
@@ -47,9 +47,7 @@ export class Engine implements IntakeTarget {
     const header = requestHeader.read(buffer, at, end);
     const body = at + requestHeader.bytes;
     const bodyEnd = at + header.length - header.extensions * 8;
-    if (header.length !== end - at || bodyEnd < body) {
-      throw new DecodeError(`request of ${end - at} bytes says that it has ${header.length}`);
-    }
+    assert(header.length === end - at && bodyEnd >= body, 'the kernel sends whole requests');
     const request: Request = {
       opcode: header.opcode,
       unique: header.unique,
@@ -59,23 +57,30 @@ export class Engine implements IntakeTarget {
       at: body,
       end: bodyEnd,
     };
-    switch (header.opcode) {
-      case Opcode.FORGET:
-        this.context.nodes.forget(request.inode, forgetIn.read(buffer, body, bodyEnd).lookups);
-        return;
-      case Opcode.BATCH_FORGET:
-        decodeBatchForget(buffer, body, bodyEnd, this.forget);
-        return;
-      case Opcode.INTERRUPT:
-        this.interrupt(request.unique, interruptIn.read(buffer, body, bodyEnd).unique);
-        return;
-      case Opcode.DESTROY:
-        this.context.answer.empty(request.unique);
-        return;
-    }
+    if (this.take(request)) return;
     const operation = operationOf(header.opcode);
     if (operation === undefined) this.refuse(request, arrival.free);
     else void this.run(operation, request, arrival.free);
+  }
+
+  /** Does at once what needs neither waiting nor an answer; false for everything else. */
+  private take({ opcode, unique, inode, buffer, at, end }: Request): boolean {
+    switch (opcode) {
+      case Opcode.FORGET:
+        this.context.nodes.forget(inode, forgetIn.read(buffer, at, end).lookups);
+        return true;
+      case Opcode.BATCH_FORGET:
+        decodeBatchForget(buffer, at, end, this.forget);
+        return true;
+      case Opcode.INTERRUPT:
+        this.interrupt(unique, interruptIn.read(buffer, at, end).unique);
+        return true;
+      case Opcode.DESTROY:
+        this.context.answer.empty(unique);
+        return true;
+      default:
+        return false;
+    }
   }
 
   /** Resolves when no request is in flight. */

@@ -106,9 +106,9 @@ export class Intake {
     return this.threads.length;
   }
 
-  /** Resolves when every thread has left the device. */
-  left(): Promise<Departure[]> {
-    return Promise.all(this.threads.map((thread) => thread.left));
+  /** How each thread has left the device, when it has. */
+  get departures(): Promise<Departure>[] {
+    return this.threads.map((thread) => thread.left);
   }
 
   /** Lets the threads read the device. */
@@ -129,7 +129,7 @@ export class Intake {
     this.wake();
   }
 
-  /** Resolves when everything that the threads have left behind is begun; after `left`. */
+  /** Resolves when everything that the threads have left behind is begun; after all have left. */
   async drained(): Promise<void> {
     while (!this.threads.every((thread) => thread.consumer.ended())) {
       this.wake();

@@ -3,6 +3,7 @@
 // answers before it leaves. No call here may wait for the mount in this thread.
 
 import { statfs } from 'node:fs/promises';
+import type { ByteString } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { Vfs } from '../vfs/interface.js';
@@ -23,7 +24,9 @@ import {
 } from './mountpoint.js';
 import { negotiate } from './negotiation.js';
 import { NodeTable } from './nodes.js';
+import { Notifier } from './notifier.js';
 import { ReadBuffers } from './read-buffers.js';
+import type { Departure } from './shared.js';
 
 export interface MountOptions {
   readonly vfs: Vfs;
@@ -53,6 +56,9 @@ export interface Mount {
   readonly stopped: Promise<void>;
   /** Resolves after `stopped`. Rejects with OfsError BUSY while files are open, and the mount stays. */
   unmount(options?: UnmountOptions): Promise<void>;
+  /** Tells the kernel that another client has changed an inode, or what stands under a name. Nobody waits for it. */
+  invalidate(inode: number): void;
+  invalidateEntry(parent: number, name: ByteString): void;
 }
 
 const DEFAULT_CACHE_MS = 1_000;
@@ -74,6 +80,7 @@ class ActiveMount implements Mount {
   private readonly context: Context;
   private readonly engine: Engine;
   private readonly intake: Intake;
+  private readonly notifier: Notifier;
   private readonly log: Log;
   private device = '';
   private leaving: Promise<void> | null = null;
@@ -84,7 +91,9 @@ class ActiveMount implements Mount {
     private readonly descriptor: number,
   ) {
     this.log = options.log;
-    this.context = createContext(options, descriptor);
+    const nodes = new NodeTable(options.vfs.root);
+    this.notifier = new Notifier(descriptor, nodes, options.log);
+    this.context = createContext(options, descriptor, nodes, this.notifier);
     this.engine = new Engine({ context: this.context, readOnly: options.readOnly ?? false });
     this.intake = new Intake(descriptor, options.threads ?? DEFAULT_THREADS, this.engine);
     this.engine.onRoom = () => this.intake.resume();
@@ -104,6 +113,9 @@ class ActiveMount implements Mount {
     } catch (error) {
       this.intake.stop();
       await this.stopped;
+      if ((await findMount(this.directory))?.source === `ofs#${this.options.volume}`) {
+        await unmountDirectory(this.directory, { lazy: true });
+      }
       throw error;
     }
     process.on('exit', this.onExit);
@@ -113,6 +125,14 @@ class ActiveMount implements Mount {
       this.log(`reading ahead stays at the kernel's default on ${this.directory}: ${error}`),
     );
     this.log(`mounted ofs#${this.options.volume} on ${this.directory}`);
+  }
+
+  invalidate(inode: number): void {
+    this.notifier.invalidate(inode);
+  }
+
+  invalidateEntry(parent: number, name: ByteString): void {
+    this.notifier.invalidateEntry(parent, name);
   }
 
   async unmount({ force = false }: UnmountOptions = {}): Promise<void> {
@@ -136,6 +156,10 @@ class ActiveMount implements Mount {
     await unmountDirectory(this.directory, { lazy: true });
   }
 
+  private left(): Promise<unknown> {
+    return Promise.all(this.intake.departures);
+  }
+
   /** The stop protocol; the connection is aborted if readers have not left in time. */
   private async leave(): Promise<void> {
     this.intake.stop();
@@ -146,24 +170,26 @@ class ActiveMount implements Mount {
         (error: unknown) => this.log(`statfs to stop a reader of ${this.directory}: ${error}`),
       );
     }
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), limits.fuseStopMs);
-    });
-    const outcome = await Promise.race([this.intake.left(), late]);
-    clearTimeout(timer);
-    if (outcome !== 'late') return;
+    if (await inTime(this.left())) return;
     this.log(`readers of ${this.directory} did not leave; aborting connection ${this.device}`);
     await abortConnection(this.device);
-    await this.intake.left();
+    await this.left();
   }
 
-  /** Runs when every reader has left the device. */
+  /** Runs when every reader has left the device. Rejects if one of them failed. */
   private async finish(): Promise<void> {
-    for (const departure of await this.intake.left()) {
-      if (departure.reason === 'failed') this.log(`a reader of ${this.directory} failed: ${departure.message}`);
-    }
+    const departures = await Promise.all(this.intake.departures.map((left) => left.then(this.onDeparture)));
     await this.intake.drained();
+    if (!(await inTime(this.engine.idle()))) this.log(`requests on ${this.directory} are still under way`);
+    const quiet = this.notifier.close();
+    if (!(await inTime(quiet))) {
+      this.log(`a notice of ${this.directory} does not end; aborting connection ${this.device}`);
+      await abortConnection(this.device);
+      await quiet;
+    }
+    this.context.answer.close();
+    closeDevice(this.descriptor);
+    process.off('exit', this.onExit);
     await this.engine.idle();
     for (const file of this.context.files.values()) {
       if (file.writable) await this.settle(this.options.vfs.flush(file.handle), 'flush');
@@ -171,10 +197,23 @@ class ActiveMount implements Mount {
     }
     this.context.files.clear();
     this.context.directories.clear();
-    closeDevice(this.descriptor);
-    process.off('exit', this.onExit);
     this.log(`${this.directory} is unmounted`);
+    for (const departure of departures) {
+      if (departure.reason === 'failed') {
+        throw new OfsError(Status.IO, `a reader of ${this.directory} failed: ${departure.message}`);
+      }
+    }
   }
+
+  /** If one reader fails, none goes on: the mount ends as a whole. */
+  private readonly onDeparture = (departure: Departure): Departure => {
+    if (departure.reason === 'failed' && this.leaving === null) {
+      this.log(`a reader of ${this.directory} failed: ${departure.message}`);
+      this.leaving = this.leave();
+      this.leaving.catch((error: unknown) => this.log(`stopping the readers of ${this.directory} failed: ${error}`));
+    }
+    return departure;
+  };
 
   private async settle(work: Promise<void>, what: string): Promise<void> {
     try {
@@ -193,8 +232,18 @@ class ActiveMount implements Mount {
   };
 }
 
-function createContext(options: MountOptions, descriptor: number): Context {
-  const nodes = new NodeTable(options.vfs.root);
+/** Whether `work` ends within limits.fuseStopMs. Rejects as it does. */
+async function inTime(work: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), limits.fuseStopMs);
+  });
+  const outcome = await Promise.race([work.then(() => true), late]);
+  clearTimeout(timer);
+  return outcome;
+}
+
+function createContext(options: MountOptions, descriptor: number, nodes: NodeTable, notifier: Notifier): Context {
   const times = {
     attributeMs: options.attributeMs ?? DEFAULT_CACHE_MS,
     entryMs: options.entryMs ?? DEFAULT_CACHE_MS,
@@ -209,6 +258,6 @@ function createContext(options: MountOptions, descriptor: number): Context {
     files: new HandleTable(),
     directories: new HandleTable(),
     log: options.log,
-    invalidate: () => {},
+    invalidate: (inode) => notifier.invalidate(inode),
   };
 }

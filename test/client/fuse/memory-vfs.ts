@@ -21,6 +21,7 @@ interface Handle extends FileHandle {
 
 const O_TRUNC = 0o1000;
 const O_EXCL = 0o200;
+const FILE_BYTES = 2 ** 31;
 
 function fail(status: Status, what: string): never {
   throw new OfsError(status, what);
@@ -207,6 +208,7 @@ export class MemoryVfs implements Vfs {
     if ((flags & O_TRUNC) !== 0) {
       this.resize(inode, 0);
       inode.attr.version++;
+      this.touch(inode);
     }
     inode.opens++;
     const handle: Handle = { inode: number, version: inode.attr.version, flags };
@@ -349,6 +351,7 @@ export class MemoryVfs implements Vfs {
   }
 
   private resize(inode: Inode, size: number): void {
+    if (size > FILE_BYTES) fail(Status.FBIG, `${size} bytes`);
     if (size > inode.data.length) {
       const grown = Buffer.alloc(Math.max(size, inode.data.length * 2));
       inode.data.copy(grown, 0, 0, inode.attr.size);

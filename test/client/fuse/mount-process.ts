@@ -14,7 +14,32 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-async function obey(command: string): Promise<string> {
+const calls = new Map<string, number>();
+/** Operations that wait until they are let go. */
+const held = new Map<string, (() => void)[]>();
+
+vfs.before = async (operation) => {
+  calls.set(operation, (calls.get(operation) ?? 0) + 1);
+  const waiting = held.get(operation);
+  if (waiting !== undefined) await new Promise<void>((resolve) => waiting.push(resolve));
+};
+
+/** Appends to a file of the root as another client does: the mount does not see it happen. */
+async function appendBehind(name: string, text: string): Promise<string> {
+  const attr = await vfs.lookup(vfs.root, name);
+  const { handle } = await vfs.open(attr.inode, 1);
+  await vfs.write(handle, attr.size, Buffer.from(text));
+  await vfs.release(handle);
+  return 'appended';
+}
+
+async function unlinkBehind(name: string): Promise<string> {
+  await vfs.unlink(vfs.root, name);
+  return 'unlinked';
+}
+
+async function obey(line: string): Promise<string> {
+  const [command, name = '', text = ''] = line.split(' ');
   switch (command) {
     case 'unmount':
       await mount.unmount();
@@ -23,12 +48,33 @@ async function obey(command: string): Promise<string> {
       await mount.unmount({ force: true });
       return 'unmounted';
     case 'state':
-      return JSON.stringify({ inodes: vfs.inodeCount, opens: vfs.openCount, flushes: vfs.flushes });
+      return JSON.stringify({ inodes: vfs.inodeCount, opens: vfs.openCount, calls: Object.fromEntries(calls) });
+    case 'append':
+      return appendBehind(name, text);
+    case 'unlink':
+      return unlinkBehind(name);
+    case 'invalidate':
+      mount.invalidate((await vfs.lookup(vfs.root, name)).inode);
+      return 'told';
+    case 'invalidate-entry':
+      mount.invalidateEntry(vfs.root, name);
+      return 'told';
+    case 'hold':
+      held.set(name, []);
+      return 'held';
+    case 'held':
+      return String(held.get(name)?.length ?? 0);
+    case 'release': {
+      const waiting = held.get(name) ?? [];
+      held.delete(name);
+      for (const go of waiting) go();
+      return `released ${waiting.length}`;
+    }
     case 'exit':
       process.exit(3);
       return '';
     default:
-      return `what is ${command}?`;
+      return `what is ${line}?`;
   }
 }
 
