@@ -211,6 +211,8 @@ export class Edit {
     node.key = keys.fileDentry(last.parent, last.name);
     attr.flags &= ~AttrFlag.LINKED;
     this.tx.put(keys.parent(attr.inode), encodeRow(parentRowCodec, last));
+    // At once, since what the operation reads next must not find a hard link without a link row.
+    this.write(node);
   }
 
   /** Takes its name from a directory, which must be empty. */

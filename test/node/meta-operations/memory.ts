@@ -195,7 +195,7 @@ export class World {
       path,
       session: 1,
       size,
-      chunks: this.content(size),
+      chunks: more.chunks ?? this.content(size),
       etag: `etag-of-${path.length}`,
       object: new Uint8Array(0),
       uid: 1000,
