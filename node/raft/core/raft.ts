@@ -53,6 +53,12 @@ export interface Ready {
   readonly committed: readonly Entry[];
 }
 
+/** A message that rests on the log up to `index` being in the store. */
+interface Waiting {
+  readonly index: number;
+  readonly message: Message;
+}
+
 const NO_ENTRIES: readonly Entry[] = [];
 const NO_MESSAGES: readonly Message[] = [];
 export const NOBODY = 0;
@@ -76,7 +82,7 @@ export class Raft {
   private silentTicks: number;
   private storedState: HardState;
   private messages: Message[] = [];
-  private waiting: Message[] = [];
+  private waiting: Waiting[] = [];
   private readonly random: (bound: number) => number;
 
   constructor(options: RaftOptions) {
@@ -141,7 +147,7 @@ export class Raft {
       this.log.handed < this.log.lastIndex ||
       this.log.hasCommitted ||
       this.messages.length > 0 ||
-      this.waiting.length > 0 ||
+      this.waitingIsDue(0) ||
       this.stateChanged
     );
   }
@@ -156,12 +162,11 @@ export class Raft {
       entries,
       hardState,
       messages: this.messages.length > 0 ? this.messages : NO_MESSAGES,
-      afterStore: this.waiting.length > 0 ? this.waiting : NO_MESSAGES,
+      afterStore: this.waiting.length > 0 ? this.takeWaiting() : NO_MESSAGES,
       stored: toStore ? this.storedMessage() : null,
       committed: this.takeCommitted(applyBytes),
     };
     if (this.messages.length > 0) this.messages = [];
-    if (this.waiting.length > 0) this.waiting = [];
     return ready;
   }
 
@@ -225,7 +230,7 @@ export class Raft {
 
   /** Sends what rests on term, vote or entries that must be in the store first: R1, R5. */
   sendStored(message: Message): void {
-    this.waiting.push(message);
+    this.waiting.push({ index: this.log.lastIndex, message });
   }
 
   message(kind: number, to: number, fields: Partial<Message> = {}): Message {
@@ -278,6 +283,19 @@ export class Raft {
     };
   }
 
+  /** An answer that speaks for entries never outlives them in its term, so entries that were cut are not waited for. */
+  private waitingIsDue(at: number): boolean {
+    const waiting = this.waiting[at];
+    return waiting !== undefined && Math.min(waiting.index, this.log.lastIndex) <= this.log.handed;
+  }
+
+  /** Those whose entries are all handed to the store; the others wait for a later ready. */
+  private takeWaiting(): Message[] {
+    let count = 0;
+    while (this.waitingIsDue(count)) count++;
+    return this.waiting.splice(0, count).map(({ message }) => message);
+  }
+
   private takeCommitted(applyBytes: number): readonly Entry[] {
     const entries = this.log.hasCommitted ? this.log.takeCommitted(applyBytes) : NO_ENTRIES;
     if (this.leading) {
@@ -292,6 +310,8 @@ export class Raft {
     if (term !== this.term) {
       this.term = term;
       this.vote = NOBODY;
+      // R5: what waits for entries that were not handed to the store yet must not speak for those that replace them.
+      this.waiting = this.waiting.filter(({ index }) => index <= this.log.handed);
     }
     this.leader = NOBODY;
     this.electionElapsed = 0;

@@ -33,6 +33,14 @@ export interface RaftHostOptions {
   readonly retryMs?: number;
 }
 
+export interface HostFigures {
+  readonly syncs: number;
+  readonly bytes: number;
+  readonly records: number;
+  /** Segments ready to be written. */
+  readonly prepared: number;
+}
+
 function exit(error: Error): void {
   process.stderr.write(`raft log failed, ending: ${error.stack ?? error.message}\n`);
   process.exit(1);
@@ -103,6 +111,7 @@ export class Host implements RaftHost {
   private closing = false;
   private failed = false;
   private onIdle: (() => void) | undefined;
+  private proofTimer: NodeJS.Timeout | undefined;
   private readonly pumpNow = (): void => this.pump();
   private readonly committed = (): void => this.storeDone();
 
@@ -117,8 +126,8 @@ export class Host implements RaftHost {
   }
 
   /** Counts of the log's work since it was opened. */
-  get figures(): { readonly syncs: number; readonly bytes: number; readonly records: number } {
-    return this.wal.figures;
+  get figures(): HostFigures {
+    return { ...this.wal.figures, prepared: this.wal.prepared };
   }
 
   /** The disk has no room for a further log segment: proposals are refused when the last one on disk is full. */
@@ -171,6 +180,7 @@ export class Host implements RaftHost {
       });
     }
     this.ticker.run(false);
+    clearTimeout(this.proofTimer);
     for (const group of this.groups.values()) group.remove();
     await this.wal.close();
   }
@@ -224,6 +234,16 @@ export class Host implements RaftHost {
       return;
     }
     if (this.onIdle !== undefined && this.idle()) this.onIdle();
+    else if (this.proofTimer === undefined && this.wal.wantsProof) this.proveLater();
+  }
+
+  /** When the log has been at rest for a while, a last batch proves that all before it was synced. */
+  private proveLater(): void {
+    this.proofTimer = setTimeout(() => {
+      this.proofTimer = undefined;
+      if (!this.closing && !this.failed && this.wal.wantsProof) this.wal.commit(this.committed);
+    }, limits.walProofMs);
+    this.proofTimer.unref();
   }
 
   /** Stages the work of all groups up to a batch, writes it, and applies what was committed meanwhile. */

@@ -63,6 +63,8 @@ export class Wal {
   private writing = false;
   private failed = false;
   private releasable = false;
+  /** The last batch has records: no later batch proves yet that it was synced. */
+  private unproved = false;
   private onReady: (() => void) | undefined;
   private lastRead: { place: number; batch: Buffer } | undefined;
 
@@ -98,6 +100,7 @@ export class Wal {
     wal.segments.nextNumber = found.nextNumber;
     wal.chain = found.chain;
     const current = wal.segments.current;
+    wal.unproved = current !== undefined;
     if (current !== undefined) wal.synced = { segment: current.number, offset: current.used };
     wal.releaseSegments();
     wal.segments.maintain();
@@ -115,9 +118,24 @@ export class Wal {
     return this.onCommitted !== undefined;
   }
 
+  /**
+   * Whether an empty batch, committed now, would prove that all before it was synced. Without one, damage to the last
+   * batch looks like a torn tail.
+   */
+  get wantsProof(): boolean {
+    const { current } = this.segments;
+    const fits = current !== undefined && current.used + BATCH_HEADER_BYTES <= current.bytes;
+    return this.unproved && fits && !this.busy && !this.failed && this.stagedRecords === 0;
+  }
+
   /** The batch under way waits for room that there is not. */
   get stalled(): boolean {
     return this.busy && !this.writing && this.full;
+  }
+
+  /** Segments that are ready to be written. */
+  get prepared(): number {
+    return this.segments.prepared.length;
   }
 
   get full(): boolean {
@@ -213,10 +231,7 @@ export class Wal {
   /** Ends a log at rest with a batch that proves all before it synced. One that waits for room is not written. */
   async close(): Promise<void> {
     assert(!this.writing);
-    const { current } = this.segments;
-    if (!this.failed && !this.busy && current !== undefined && current.used + BATCH_HEADER_BYTES <= current.bytes) {
-      await new Promise<void>((resolve) => this.commit(resolve));
-    }
+    if (this.wantsProof) await new Promise<void>((resolve) => this.commit(resolve));
     await this.segments.close();
   }
 
@@ -268,6 +283,7 @@ export class Wal {
     segment.batches.push(offset);
     segment.used = offset + batch.length;
     this.figures.records += this.stagedRecords;
+    this.unproved = this.stagedRecords > 0;
     this.writing = true;
     this.clearStaged();
     segment.file.write(batch, offset, (error) => this.written(segment, offset + batch.length, batch.length, error));

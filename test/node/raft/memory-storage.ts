@@ -12,12 +12,17 @@ interface Pending {
 }
 
 class MemoryFile implements WalFile {
-  bytes = Buffer.alloc(0);
+  private room = Buffer.alloc(0);
+  private length = 0;
 
   constructor(private readonly storage: MemoryStorage) {}
 
+  get bytes(): Buffer {
+    return this.room.subarray(0, this.length);
+  }
+
   get sizeBytes(): number {
-    return this.bytes.length;
+    return this.length;
   }
 
   write(buffer: Uint8Array, position: number, onWritten: (error: Error | null) => void): void {
@@ -39,12 +44,13 @@ class MemoryFile implements WalFile {
 
   put(buffer: Uint8Array, position: number): void {
     const end = position + buffer.length;
-    if (end > this.bytes.length) {
-      const grown = Buffer.alloc(end);
+    if (end > this.room.length) {
+      const grown = Buffer.alloc(Math.max(end, 2 * this.room.length));
       grown.set(this.bytes);
-      this.bytes = grown;
+      this.room = grown;
     }
-    this.bytes.set(buffer, position);
+    this.length = Math.max(this.length, end);
+    this.room.set(buffer, position);
   }
 }
 
@@ -56,7 +62,7 @@ export class MemoryStorage implements WalStorage {
   failWrite: Error | undefined;
   /** Writes that were begun and not reported. */
   private readonly pending = new Set<Pending>();
-  private generation = 0;
+  private dead = false;
 
   async list(): Promise<string[]> {
     return [...this.files.keys()];
@@ -88,10 +94,10 @@ export class MemoryStorage implements WalStorage {
   }
 
   write(pending: Pending, onWritten: (error: Error | null) => void): void {
-    const { generation, failWrite } = this;
+    const { failWrite } = this;
     this.pending.add(pending);
     setImmediate(() => {
-      if (generation !== this.generation) return;
+      if (this.dead) return;
       this.pending.delete(pending);
       const growth = pending.position + pending.buffer.length - pending.file.bytes.length;
       if (failWrite !== undefined) {
@@ -106,11 +112,11 @@ export class MemoryStorage implements WalStorage {
   }
 
   /**
-   * Ends whatever uses the disk: nothing under way is reported. Of each write under way the sectors that `keeps` says
-   * reach the disk.
+   * Ends whatever uses the disk: nothing is reported any more. Of each write under way the sectors that `keeps` says
+   * reach the disk, which is returned as the next process finds it.
    */
-  crash(keeps: (sector: number) => boolean): void {
-    this.generation++;
+  crash(keeps: (sector: number) => boolean): MemoryStorage {
+    this.dead = true;
     for (const { file, buffer, position } of this.pending) {
       for (let at = 0; at < buffer.length; ) {
         const sector = Math.floor((position + at) / SECTOR_BYTES);
@@ -121,6 +127,7 @@ export class MemoryStorage implements WalStorage {
       }
     }
     this.pending.clear();
+    return this.copy();
   }
 
   /** The one segment with this number. */
@@ -132,7 +139,7 @@ export class MemoryStorage implements WalStorage {
     const copy = new MemoryStorage();
     for (const [name, file] of this.files) {
       const twin = new MemoryFile(copy);
-      twin.bytes = Buffer.from(file.bytes);
+      twin.put(file.bytes, 0);
       copy.files.set(name, twin);
     }
     return copy;
