@@ -15,6 +15,7 @@ import { type Context, type Handler, isStatus } from './context.js';
 import type { Node } from './nodes.js';
 
 const CAPABILITY = 'security.capability';
+const TIME_END = 2 ** 51;
 const NO_TIME = { sec: 0, nsec: 0 };
 
 export const getattr: Handler = async (context, request) => {
@@ -37,12 +38,23 @@ function validOf(flags: number): number {
   return valid;
 }
 
+/** Times are kept in 52 bits. */
+function isTime(seconds: number): boolean {
+  return Math.abs(seconds) < TIME_END;
+}
+
 export const setattr: Handler = async (context, request) => {
   const asked = setattrIn.read(request.buffer, request.at, request.end);
   if ((asked.valid & SetattrFlag.SIZE) !== 0 && asked.size > limits.fileBytes) {
     throw new OfsError(Status.FBIG, `size ${asked.size} over the limit of ${limits.fileBytes}`);
   }
   let valid = validOf(asked.valid);
+  if (
+    ((valid & SetAttr.ATIME) !== 0 && !isTime(asked.atime)) ||
+    ((valid & SetAttr.MTIME) !== 0 && !isTime(asked.mtime))
+  ) {
+    throw new OfsError(Status.INVAL, `time ${asked.atime} or ${asked.mtime} is beyond what is kept`);
+  }
   const node = context.nodes.find(request.inode);
   // HANDLE_KILLPRIV_V2: the kernel leaves it to us to take set-uid, set-gid and capabilities from what changes.
   const ownerChanges = (valid & (SetAttr.UID | SetAttr.GID)) !== 0 && !isDirectory(node ?? { mode: 0 });
