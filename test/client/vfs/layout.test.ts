@@ -121,7 +121,8 @@ test('a write over the bound of a chunk is cut there', async () => {
 test('writing a chunk and more in order makes one blob a chunk', async () => {
   const client = newClient();
   const handle = await create(client.vfs, 'chunks');
-  for (let at = 0; at < chunkBytes + 8 * MIB; at += MIB) await client.vfs.write(handle, at, Buffer.alloc(MIB, at / MIB));
+  for (let at = 0; at < chunkBytes + 8 * MIB; at += MIB)
+    await client.vfs.write(handle, at, Buffer.alloc(MIB, at / MIB));
   await client.vfs.flush(handle);
   assert.deepStrictEqual(shape(await slicesOf(client, handle.inode, 0)), [[0, chunkBytes]]);
   assert.deepStrictEqual(shape(await slicesOf(client, handle.inode, 1)), [[0, 8 * MIB]]);

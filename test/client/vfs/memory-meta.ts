@@ -94,6 +94,8 @@ export class MemoryMeta implements MetaChannel {
   /** Asked before every request that goes to the service. */
   mishap: ((name: MetaOperationName, request: unknown) => Mishap | null) | null = null;
   local = false;
+  /** Keeps an answer back, which the service has given already. */
+  late: ((name: MetaOperationName) => Promise<void> | null) | null = null;
   private readonly held = new Map<number, number>();
 
   constructor(readonly service: MemoryMetaService) {}
@@ -104,7 +106,7 @@ export class MemoryMeta implements MetaChannel {
     const mishap = this.mishap?.(name, request) ?? null;
     if (mishap?.before !== undefined) throw mishap.before;
     const answer = this.answer(name, request);
-    await new Promise((resolve) => setImmediate(resolve));
+    await (this.late?.(name) ?? new Promise((resolve) => setImmediate(resolve)));
     if (mishap?.after !== undefined) throw mishap.after;
     return answer;
   }

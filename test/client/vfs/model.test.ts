@@ -188,6 +188,7 @@ async function walks(context: TestContext, mishaps: boolean): Promise<void> {
   }
 }
 
-test('a file is the array of bytes that was written to it, for two clients in turn', (context) => walks(context, false));
+test('a file is the array of bytes that was written to it, for two clients in turn', (context) =>
+  walks(context, false));
 
 test('the same with answers lost and volumes sealed on the way', (context) => walks(context, true));
