@@ -2,10 +2,16 @@
 
 import { S3Error } from './errors.js';
 import { createBucket, deleteBucket, getBucketLocation, headBucket, listBuckets } from './handlers/buckets.js';
+import { completeUpload } from './handlers/complete.js';
+import { copyObject } from './handlers/copy.js';
 import { deleteObject, deleteObjects } from './handlers/delete.js';
 import { getObject, headObject } from './handlers/get.js';
 import { listObjects, listObjectsV2, listVersions } from './handlers/list.js';
+import { uploadPart, uploadPartCopy } from './handlers/parts.js';
 import { putObject } from './handlers/put.js';
+import { bucketSubresources, objectSubresources } from './handlers/subresources.js';
+import { deleteTagging, getObjectAttributes, getTagging, putTagging } from './handlers/tagging.js';
+import { abortUpload, createUpload, listParts, listUploads } from './handlers/uploads.js';
 import type { Exchange } from './http/exchange.js';
 import type { S3Service } from './service.js';
 
@@ -15,14 +21,29 @@ export type Handler = (x: Exchange, service: S3Service) => void | Promise<void>;
 type Routes = Readonly<Record<string, Readonly<Record<string, Handler>>>>;
 
 const bucketRoutes: Routes = {
+  ...bucketSubresources,
   '': { GET: listObjects, PUT: createBucket, HEAD: headBucket, DELETE: deleteBucket },
   location: { GET: getBucketLocation },
   versions: { GET: listVersions },
   delete: { POST: deleteObjects },
+  uploads: { GET: listUploads },
 };
 
+/** A PUT with a source is a copy, of an object or into a part. */
+const putOrCopy: Handler = (x, service) => (isCopy(x) ? copyObject : putObject)(x, service);
+const partOrCopy: Handler = (x, service) => (isCopy(x) ? uploadPartCopy : uploadPart)(x, service);
+
+function isCopy(x: Exchange): boolean {
+  return x.headers.has('x-amz-copy-source');
+}
+
 const objectRoutes: Routes = {
-  '': { GET: getObject, HEAD: headObject, PUT: putObject, DELETE: deleteObject },
+  ...objectSubresources,
+  '': { GET: getObject, HEAD: headObject, PUT: putOrCopy, DELETE: deleteObject },
+  attributes: { GET: getObjectAttributes },
+  tagging: { GET: getTagging, PUT: putTagging, DELETE: deleteTagging },
+  uploads: { POST: createUpload },
+  uploadId: { GET: listParts, PUT: partOrCopy, POST: completeUpload, DELETE: abortUpload },
 };
 
 /** Names in a query that make it a request for something else than the bucket or object itself. */

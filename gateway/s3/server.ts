@@ -49,11 +49,12 @@ class Server {
   private closing = false;
   private onIdle: (() => void) | undefined;
   private readonly ended = (): void => this.onEnded();
+  private readonly onConnection = (_: HttpResponse, change: number): void => {
+    this.connections += change;
+  };
 
   constructor(private readonly service: S3Service) {
-    this.app.filter((_, change) => {
-      this.connections += change;
-    });
+    this.app.filter(this.onConnection);
     this.app.any('/*', (res, req) => this.onRequest(res, req));
   }
 

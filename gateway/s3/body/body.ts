@@ -33,6 +33,8 @@ export class Body {
   private early: Buffer[] | undefined = [];
   private ended = false;
   private paused = false;
+  /** The socket is not read. */
+  private stopped = false;
   /** Decoded pieces that the sink must not be given yet. */
   private held: Buffer[] = [];
   private plan: BodyPlan | undefined;
@@ -94,12 +96,17 @@ export class Body {
 
   private pause(): void {
     this.paused = true;
-    if (!this.ended && !this.x.gone) this.x.res.pause();
+    if (this.ended || this.x.gone) return;
+    this.stopped = true;
+    this.x.res.pause();
   }
 
+  /** The socket must be let go again also when the last byte came after it was stopped: another request follows. */
   private resume(): void {
     this.paused = false;
-    if (!this.ended && !this.x.gone) this.x.res.resume();
+    if (!this.stopped || this.x.gone) return;
+    this.stopped = false;
+    this.x.res.resume();
   }
 
   private onBytes(bytes: Buffer, last: boolean): void {
@@ -144,7 +151,8 @@ export class Body {
     try {
       while (this.held.length > 0 && !this.paused) this.give(this.held.shift()!);
     } catch (error) {
-      return this.fail(error);
+      this.fail(error);
+      return;
     }
     if (this.paused) return;
     this.resume();
@@ -157,6 +165,7 @@ export class Body {
       const received = this.verify();
       const { resolve } = this.settle;
       this.settle = undefined;
+      if (this.paused) this.resume();
       resolve(received);
     } catch (error) {
       this.fail(error);
@@ -185,21 +194,18 @@ export class Body {
   }
 
   private verifyChecksum(plan: BodyPlan, made: Buffer): void {
-    let promised = plan.checksum;
-    if (promised === undefined) {
-      const trailer = this.decoder?.trailers.get(checksumHeader(plan.algorithm));
-      if (trailer === undefined) {
-        throw new S3Error(
-          'InvalidRequest',
-          `The trailer ${checksumHeader(plan.algorithm)} was announced and not sent.`,
-        );
-      }
-      promised = parseChecksum(plan.algorithm, trailer);
-    }
-    if (!promised.equals(made)) {
+    const promised = plan.trailing ? this.trailingChecksum(plan) : plan.checksum;
+    if (promised !== undefined && !promised.equals(made)) {
       const name = checksumHeader(plan.algorithm).slice('x-amz-checksum-'.length).toUpperCase();
       throw new S3Error('BadDigest', `The ${name} you specified did not match the calculated checksum.`);
     }
+  }
+
+  private trailingChecksum(plan: BodyPlan): Buffer {
+    const name = checksumHeader(plan.algorithm);
+    const trailer = this.decoder?.trailers.get(name);
+    if (trailer === undefined) throw new S3Error('InvalidRequest', `The trailer ${name} was announced and not sent.`);
+    return parseChecksum(plan.algorithm, trailer);
   }
 
   /** Ends it: the rest of the body is read away by the server and given to nobody. */

@@ -6,21 +6,24 @@ import { S3Error } from '../errors.js';
 import type { Exchange } from '../http/exchange.js';
 import { parseXml, type XmlNode } from '../xml/parse.js';
 import { MemorySink } from './body.js';
-import { bodyPlan } from './plan.js';
+import { bodyPlan, type PlanOptions } from './plan.js';
 
-/** The bytes of the request's body. */
-export async function readBody(x: Exchange): Promise<Buffer> {
+async function readBody(x: Exchange, checksumOf: PlanOptions['checksumOf']): Promise<Buffer> {
   const declared = x.length('content-length');
   if (declared > limits.s3XmlBodyBytes) throw new S3Error('MaxMessageLengthExceeded');
-  const plan = bodyPlan(x, limits.s3XmlBodyBytes);
+  const plan = bodyPlan(x, { maxBytes: limits.s3XmlBodyBytes, checksumOf });
   const sink = new MemorySink();
   await x.body!.receive(plan, sink);
   return sink.bytes();
 }
 
 /** The root element's content. Throws MalformedXML. */
-export async function readDocument(x: Exchange, root: string): Promise<XmlNode> {
-  return parseXml(await readBody(x), root);
+export async function readDocument(
+  x: Exchange,
+  root: string,
+  checksumOf: PlanOptions['checksumOf'] = 'body',
+): Promise<XmlNode> {
+  return parseXml(await readBody(x, checksumOf), root);
 }
 
 /** The same where the body may be left out. */

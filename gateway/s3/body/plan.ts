@@ -16,9 +16,12 @@ export interface BodyPlan {
   readonly sha256: string;
   /** What Content-MD5 promises. */
   readonly md5: Buffer | undefined;
-  /** A ChecksumAlgorithm; its value comes in the trailers where `checksum` is undefined. */
+  /** A ChecksumAlgorithm, which may be wanted though nothing is promised. */
   readonly algorithm: number;
+  /** What a header promises. */
   readonly checksum: Buffer | undefined;
+  /** The promise comes in the trailers. */
+  readonly trailing: boolean;
 }
 
 const algorithms: readonly { readonly name: string; readonly algorithm: number; readonly bytes: number }[] = [
@@ -110,8 +113,14 @@ function encodingOf(payload: string): Pick<BodyPlan, 'chunked' | 'sha256'> {
   }
 }
 
-/** Reads the plan from an authenticated request, of content of at most `maxBytes`. Throws S3Error. */
-export function bodyPlan(x: Exchange, maxBytes: number): BodyPlan {
+export interface PlanOptions {
+  readonly maxBytes: number;
+  /** Whose x-amz-checksum-* headers are: of the body, or of an object that the body only speaks about. */
+  readonly checksumOf: 'body' | 'object';
+}
+
+/** Reads the plan from an authenticated request. Throws S3Error. */
+export function bodyPlan(x: Exchange, { maxBytes, checksumOf }: PlanOptions): BodyPlan {
   const { chunked, sha256 } = encodingOf(x.claim.payload);
   const length = x.length(chunked === undefined ? 'content-length' : 'x-amz-decoded-content-length');
   if (length < 0) throw new S3Error('MissingContentLength');
@@ -124,20 +133,29 @@ export function bodyPlan(x: Exchange, maxBytes: number): BodyPlan {
   const md5Text = x.headers.get('content-md5');
   const md5 = md5Text === '' ? undefined : decodeBase64(md5Text, 16);
   if (md5 === undefined && x.headers.has('content-md5')) throw new S3Error('InvalidDigest');
+  const promised = checksumOf === 'body' ? promisedChecksum(x, chunked?.trailers === true) : nothingPromised;
+  return { length, chunked, sha256, md5, ...promised };
+}
+
+type Promised = Pick<BodyPlan, 'algorithm' | 'checksum' | 'trailing'>;
+const nothingPromised: Promised = { algorithm: ChecksumAlgorithm.NONE, checksum: undefined, trailing: false };
+
+function promisedChecksum(x: Exchange, trailers: boolean): Promised {
   const given = givenChecksum(x);
-  const trailing = chunked?.trailers === true ? trailerAlgorithm(x) : ChecksumAlgorithm.NONE;
+  const trailing = trailers ? trailerAlgorithm(x) : ChecksumAlgorithm.NONE;
   if (given.checksum !== undefined && trailing !== ChecksumAlgorithm.NONE) {
     throw new S3Error('InvalidRequest', 'Expecting a single x-amz-checksum- header or trailer.');
   }
-  const algorithm = given.checksum === undefined ? trailing : given.algorithm;
-  if (algorithm === ChecksumAlgorithm.NONE && x.headers.get('x-amz-sdk-checksum-algorithm') !== '') {
+  if (given.checksum !== undefined) return { ...given, trailing: false };
+  if (trailing !== ChecksumAlgorithm.NONE) return { algorithm: trailing, checksum: undefined, trailing: true };
+  if (x.headers.get('x-amz-sdk-checksum-algorithm') !== '') {
     throw new S3Error(
       'InvalidRequest',
       'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.',
     );
   }
-  return { length, chunked, sha256, md5, algorithm, checksum: given.checksum };
+  return nothingPromised;
 }
 
-/** The longest body that one PUT may have. */
-export const UPLOAD_MAX_BYTES = limits.s3PartBytes;
+/** For the body of a PUT, which becomes an object or a part. */
+export const UPLOAD: PlanOptions = { maxBytes: limits.s3PartBytes, checksumOf: 'body' };

@@ -4,7 +4,7 @@
 import type { ByteString } from '../../../proto/codec.js';
 import type { ObjectMeta } from '../../../proto/meta/index.js';
 import type { Received } from '../body/body.js';
-import { type BodyPlan, bodyPlan, UPLOAD_MAX_BYTES } from '../body/plan.js';
+import { type BodyPlan, bodyPlan, UPLOAD } from '../body/plan.js';
 import { writeCondition } from '../http/conditions.js';
 import type { Exchange } from '../http/exchange.js';
 import type { S3Service } from '../service.js';
@@ -12,7 +12,7 @@ import { ChecksumType, checksumBlock, encodeMeta, metaOfHeaders, refuseUnsupport
 
 export async function putObject(x: Exchange, service: S3Service): Promise<void> {
   refuseUnsupported(x);
-  const plan = bodyPlan(x, UPLOAD_MAX_BYTES);
+  const plan = bodyPlan(x, UPLOAD);
   const meta = metaOfHeaders(x);
   const condition = writeCondition(x.headers);
   encodeMeta(meta);

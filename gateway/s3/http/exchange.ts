@@ -36,11 +36,12 @@ const reasons: Readonly<Record<number, string>> = {
 const idPrefix = randomBytes(5).toString('hex').toUpperCase();
 let idCounter = 0;
 
-const UNSAFE_IN_HEADER = /[\r\n\0]/;
+/** Control characters but the tab: a line's end in a value would begin another header. */
+const UNSAFE_IN_HEADER = /[^\t -~\u0080-\uffff]/g;
 
-/** A line of the block of headers. A value that would end its line early loses what does it. */
+/** A line of the block of headers. */
 export function headerLine(name: string, value: string): string {
-  return `\r\n${name}: ${UNSAFE_IN_HEADER.test(value) ? value.replace(/[\r\n\0]/g, ' ') : value}`;
+  return `\r\n${name}: ${value.replace(UNSAFE_IN_HEADER, ' ')}`;
 }
 
 export class Exchange {

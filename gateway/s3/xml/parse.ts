@@ -51,15 +51,15 @@ export function childText(node: XmlNode, name: string): ByteString | undefined {
   if (child === undefined) return undefined;
   if (typeof child !== 'string') {
     const text = child['#text']?.[0];
-    if (typeof text === 'string' && Object.keys(child).length === 1) return toBytes(unescape(text));
+    if (typeof text === 'string' && Object.keys(child).length === 1) return toBytes(unescapeXml(text));
     throw malformed();
   }
-  return toBytes(unescape(child));
+  return toBytes(unescapeXml(child));
 }
 
 const named: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
-function unescape(text: string): string {
+function unescapeXml(text: string): string {
   if (!text.includes('&')) return text;
   return text.replace(/&(?:#x([0-9a-fA-F]{1,6})|#(\d{1,7})|(\w+));?/g, (_, hex, decimal, name) => {
     if (name !== undefined) {

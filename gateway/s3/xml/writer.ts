@@ -7,7 +7,8 @@ import type { ByteString } from '../../../proto/codec.js';
 
 export const S3_NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
-const SPECIAL = /[&<>"'\u0000-\u001f\u007f-\u00ff]/;
+const SPECIAL = /[&<>"']|[^ -~]/;
+const ESCAPED = /[&<>"']|[^ -~\u0080-\u00ff]/g;
 
 function reference(character: string): string {
   switch (character) {
@@ -29,7 +30,7 @@ function reference(character: string): string {
 /** Text for an element, in and out as bytes; bytes that are no UTF-8 (a file made through POSIX) become U+FFFD. */
 export function escapeXml(bytes: ByteString): ByteString {
   if (!SPECIAL.test(bytes)) return bytes;
-  const escaped = bytes.replace(/[&<>"'\u0000-\u001f\u007f]/g, reference);
+  const escaped = bytes.replace(ESCAPED, reference);
   if (!/[\u0080-\u00ff]/.test(escaped)) return escaped;
   const raw = Buffer.from(escaped, 'latin1');
   return isUtf8(raw) ? escaped : Buffer.from(raw.toString('utf8'), 'utf8').latin1Slice();
