@@ -3,9 +3,12 @@
 // ago, without a message. Pages that were never touched cost nothing. A volume's entry is written by the block thread
 // that owns the volume; its generation word is odd while that thread changes the entry, and moves with every change.
 //
-//   page 0            words: pages given out, epoch, KiB touched in this epoch, KiB that an epoch lasts
-//   pages 1 to 1024   directory: entries of 64 bytes, open addressing by volume number
-//   behind            tables of whole pages; each thread reuses those that it freed
+//   0      words: units given out, epoch, KiB touched in this epoch, KiB that an epoch lasts
+//   4096   directory: entries of 64 bytes, open addressing by volume number
+//   behind, at multiples of a unit: tables of whole units; each thread reuses those that it freed
+//
+// A unit is whole pages and whole slots. So a slot's words lie at the same places in every table that memory was ever
+// part of, and a reader that stamps a slot of a table freed a moment ago spoils nothing but a stamp.
 
 import assert from 'node:assert';
 import os from 'node:os';
@@ -13,25 +16,29 @@ import { limits } from '../../proto/limits.js';
 import { OfsError, Status } from '../../proto/status.js';
 
 const PAGE_BYTES = 4096;
+export const SLOT_WORDS = 6;
+export const SLOT_BYTES = SLOT_WORDS * 4;
+const UNIT_BYTES = 3 * PAGE_BYTES;
 const ENTRY_WORDS = 16;
 const ENTRIES = limits.volumes;
 const DIRECTORY_WORD = PAGE_BYTES / 4;
-const FIRST_TABLE_PAGE = 1 + (ENTRIES * ENTRY_WORDS * 4) / PAGE_BYTES;
+const HEAD_UNITS = Math.ceil((PAGE_BYTES + ENTRIES * ENTRY_WORDS * 4) / UNIT_BYTES);
+assert(UNIT_BYTES % SLOT_BYTES === 0);
 const MIN_ARENA_BYTES = 64 * 1024 * 1024;
 
-const Head = { PAGES: 0, EPOCH: 1, TOUCHED_KIB: 2, EPOCH_KIB: 3 } as const;
+const Head = { UNITS: 0, EPOCH: 1, TOUCHED_KIB: 2, EPOCH_KIB: 3 } as const;
 const FIRST_EPOCH = 2;
 /** The part of memory that may be touched before an epoch ends; what was touched in the last two counts as cached. */
 const EPOCH_SHARE = 1 / 8;
 
-const Entry = { VOLUME: 0, GENERATION: 1, PAGE: 2, CAPACITY: 3, SPREAD: 4, COOKIE: 5 } as const;
+const Entry = { VOLUME: 0, GENERATION: 1, UNIT: 2, CAPACITY: 3, SPREAD: 4, COOKIE: 5 } as const;
 const FREE = 0;
 /** A volume that was dropped: its entry may be taken again. */
 const GONE = -1;
 
 /** Where a volume's table lies, and the cookie that its needles carry. */
 export interface VolumePlace {
-  page: number;
+  unit: number;
   /** Slots. */
   capacity: number;
   /** 1 when keys are spread by a hash, 0 when they lie in order (a table that fills). */
@@ -50,10 +57,10 @@ function memoryBytes(): number {
  * not used: pages become memory when a needle's slot is written.
  */
 export function createArena(bytes = Math.min(limits.indexArenaBytes, memoryBytes() / 4)): SharedArrayBuffer {
-  const pages = Math.floor(Math.max(bytes, MIN_ARENA_BYTES) / PAGE_BYTES);
-  const buffer = new SharedArrayBuffer(pages * PAGE_BYTES);
+  const units = Math.floor(Math.max(bytes, MIN_ARENA_BYTES) / UNIT_BYTES);
+  const buffer = new SharedArrayBuffer(units * UNIT_BYTES);
   const head = new Int32Array(buffer, 0, DIRECTORY_WORD);
-  head[Head.PAGES] = FIRST_TABLE_PAGE;
+  head[Head.UNITS] = HEAD_UNITS;
   head[Head.EPOCH] = FIRST_EPOCH;
   head[Head.EPOCH_KIB] = Math.min(0x7fffffff, Math.floor((memoryBytes() * EPOCH_SHARE) / 1024));
   return buffer;
@@ -62,13 +69,13 @@ export function createArena(bytes = Math.min(limits.indexArenaBytes, memoryBytes
 /** One thread's view of the arena. */
 export class Arena {
   private readonly words: Int32Array;
-  private readonly pages: number;
-  private readonly freed: { page: number; pages: number }[] = [];
+  private readonly units: number;
+  private readonly freed: { unit: number; units: number }[] = [];
 
   constructor(readonly buffer: SharedArrayBuffer) {
-    this.words = new Int32Array(buffer, 0, (FIRST_TABLE_PAGE * PAGE_BYTES) / 4);
-    this.pages = Math.floor(buffer.byteLength / PAGE_BYTES);
-    assert(Atomics.load(this.words, Head.PAGES) >= FIRST_TABLE_PAGE, 'the arena was not made by createArena');
+    this.words = new Int32Array(buffer, 0, (HEAD_UNITS * UNIT_BYTES) / 4);
+    this.units = Math.floor(buffer.byteLength / UNIT_BYTES);
+    assert(Atomics.load(this.words, Head.UNITS) >= HEAD_UNITS, 'the arena was not made by createArena');
   }
 
   /** The epoch that slots touched now are stamped with. */
@@ -110,7 +117,7 @@ export class Arena {
   place(entry: number): VolumePlace {
     const at = DIRECTORY_WORD + entry * ENTRY_WORDS;
     return {
-      page: Atomics.load(this.words, at + Entry.PAGE),
+      unit: Atomics.load(this.words, at + Entry.UNIT),
       capacity: Atomics.load(this.words, at + Entry.CAPACITY),
       spread: Atomics.load(this.words, at + Entry.SPREAD),
       cookie: Atomics.load(this.words, at + Entry.COOKIE) >>> 0,
@@ -146,7 +153,7 @@ export class Arena {
   publish(entry: number, place: VolumePlace): void {
     const at = DIRECTORY_WORD + entry * ENTRY_WORDS;
     this.change(entry);
-    Atomics.store(this.words, at + Entry.PAGE, place.page);
+    Atomics.store(this.words, at + Entry.UNIT, place.unit);
     Atomics.store(this.words, at + Entry.CAPACITY, place.capacity);
     Atomics.store(this.words, at + Entry.SPREAD, place.spread);
     Atomics.store(this.words, at + Entry.COOKIE, place.cookie | 0);
@@ -162,49 +169,49 @@ export class Arena {
     Atomics.add(this.words, at + Entry.GENERATION, 1);
   }
 
-  /** Zeroed memory of at least `bytes`, as its first page. Throws OfsError NOSPC when the arena is used up. */
+  /** Zeroed memory of at least `bytes`, as its first unit. Throws OfsError NOSPC when the arena is used up. */
   allocate(bytes: number): number {
-    const pages = Math.ceil(bytes / PAGE_BYTES);
-    const index = this.freed.findIndex((region) => region.pages >= pages);
+    const units = Math.ceil(bytes / UNIT_BYTES);
+    const index = this.freed.findIndex((region) => region.units >= units);
     if (index >= 0) {
       const region = this.freed[index]!;
-      const page = region.page;
-      region.page += pages;
-      region.pages -= pages;
-      if (region.pages === 0) this.freed.splice(index, 1);
-      this.wordsAt(page, (pages * PAGE_BYTES) / 4).fill(0);
-      return page;
+      const unit = region.unit;
+      region.unit += units;
+      region.units -= units;
+      if (region.units === 0) this.freed.splice(index, 1);
+      this.wordsAt(unit, (units * UNIT_BYTES) / 4).fill(0);
+      return unit;
     }
-    const page = Atomics.add(this.words, Head.PAGES, pages);
-    if (page + pages > this.pages || page < 0) {
-      Atomics.sub(this.words, Head.PAGES, pages);
+    const unit = Atomics.add(this.words, Head.UNITS, units);
+    if (unit + units > this.units || unit < 0) {
+      Atomics.sub(this.words, Head.UNITS, units);
       throw new OfsError(
         Status.NOSPC,
         `the needle index has no room for another volume (${this.buffer.byteLength} bytes); give the node more memory`,
       );
     }
-    return page;
+    return unit;
   }
 
   /** Gives memory of `allocate` back, when no entry names it any more. Who still reads it checks the generation. */
-  free(page: number, bytes: number): void {
-    const region = { page, pages: Math.ceil(bytes / PAGE_BYTES) };
-    let index = this.freed.findIndex((other) => other.page > page);
+  free(unit: number, bytes: number): void {
+    const region = { unit, units: Math.ceil(bytes / UNIT_BYTES) };
+    let index = this.freed.findIndex((other) => other.unit > unit);
     if (index < 0) index = this.freed.length;
     this.freed.splice(index, 0, region);
     const next = this.freed[index + 1];
-    if (next !== undefined && region.page + region.pages === next.page) {
-      region.pages += next.pages;
+    if (next !== undefined && region.unit + region.units === next.unit) {
+      region.units += next.units;
       this.freed.splice(index + 1, 1);
     }
     const last = this.freed[index - 1];
-    if (last !== undefined && last.page + last.pages === region.page) {
-      last.pages += region.pages;
+    if (last !== undefined && last.unit + last.units === region.unit) {
+      last.units += region.units;
       this.freed.splice(index, 1);
     }
   }
 
-  wordsAt(page: number, words: number): Int32Array {
-    return new Int32Array(this.buffer, page * PAGE_BYTES, words);
+  wordsAt(unit: number, words: number): Int32Array {
+    return new Int32Array(this.buffer, unit * UNIT_BYTES, words);
   }
 }

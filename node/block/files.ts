@@ -229,8 +229,9 @@ export class IndexFile {
     this.lines++;
   }
 
-  get backlog(): number {
-    return this.lines;
+  /** Whether lines are missing in the file: then only this object knows where the next belongs. */
+  get incomplete(): boolean {
+    return this.behind || this.lines > 0;
   }
 
   /** Writes the lines added. Without space they are kept, and written with the next; false then. */

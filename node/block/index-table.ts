@@ -12,24 +12,28 @@
 import assert from 'node:assert';
 import { NEEDLE_ALIGN } from '../../proto/block/index.js';
 import { blobSequence, blockIndex } from '../../proto/ids.js';
-import type { Arena, VolumePlace } from './arena.js';
+import { type Arena, SLOT_BYTES, SLOT_WORDS, type VolumePlace } from './arena.js';
 
-export const SLOT_BYTES = 24;
-const SLOT_WORDS = 6;
 const DEAD = 0x4000_0000;
 const WORD = 0x1_0000_0000;
-/** A full table of this share finds a key in 2.2 probes and misses in 6. */
-const LOAD = 0.7;
-const INDEXES = 16;
+/** A table full to this share finds a key in 2.2 probes and misses in 6. */
+const EXACT_LOAD = 0.7;
+const GROWING_LOAD = 0.8;
 
-/** Slots of a table that takes up to `needles` in order of id; a power of two. */
-export function growingCapacity(needles: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(needles * 1.25, INDEXES)));
+function isPrime(number: number): boolean {
+  for (let divisor = 3; divisor * divisor <= number; divisor += 2) if (number % divisor === 0) return false;
+  return number % 2 === 1;
 }
 
-/** Slots of a table for exactly `needles`. */
-export function exactCapacity(needles: number): number {
-  return Math.ceil(needles / LOAD) + 1;
+/** Slots of a growing table: a prime, so that every step through it comes by every slot. */
+function growingCapacity(needles: number): number {
+  let capacity = Math.ceil(needles / GROWING_LOAD) | 1;
+  while (!isPrime(capacity)) capacity += 2;
+  return capacity;
+}
+
+function spread(key: number, over: number): number {
+  return Math.floor(((Math.imul(key, 0x9e3779b1) >>> 0) * over) / WORD);
 }
 
 export class IndexTable {
@@ -43,7 +47,7 @@ export class IndexTable {
     place: VolumePlace,
   ) {
     this.place = place;
-    this.words = arena.wordsAt(place.page, place.capacity * SLOT_WORDS);
+    this.words = arena.wordsAt(place.unit, place.capacity * SLOT_WORDS);
   }
 
   /**
@@ -51,37 +55,48 @@ export class IndexTable {
    * one spreads them.
    */
   static make(arena: Arena, needles: number, cookie: number, kind: 'growing' | 'exact'): IndexTable {
-    const capacity = kind === 'growing' ? growingCapacity(needles) : exactCapacity(needles);
-    const page = arena.allocate(capacity * SLOT_BYTES);
-    return new IndexTable(arena, { page, capacity, spread: kind === 'growing' ? 0 : 1, cookie });
+    const capacity = kind === 'growing' ? growingCapacity(needles) : Math.ceil(needles / EXACT_LOAD) + 1;
+    const unit = arena.allocate(capacity * SLOT_BYTES);
+    return new IndexTable(arena, { unit, capacity, spread: kind === 'growing' ? 0 : 1, cookie });
   }
 
   free(): void {
-    this.arena.free(this.place.page, this.place.capacity * SLOT_BYTES);
+    this.arena.free(this.place.unit, this.place.capacity * SLOT_BYTES);
   }
 
   get capacity(): number {
     return this.place.capacity;
   }
 
-  /** The first slot to look for `key` in. Index 0 of each blob in order of sequence, the others far from them. */
+  /**
+   * The first slot to look for `key` in. A growing table begins with order: blobs of one block, by far the most, fill
+   * it from the front.
+   */
   private home(key: number): number {
-    const capacity = this.place.capacity;
-    if (this.place.spread === 1) return Math.floor(((Math.imul(key, 0x9e3779b1) >>> 0) * capacity) / WORD);
-    return (blobSequence(key) + blockIndex(key) * (capacity / INDEXES)) % capacity;
+    if (this.place.spread === 1) return spread(key, this.place.capacity);
+    return (blockIndex(key) === 0 ? blobSequence(key) : key) % this.place.capacity;
+  }
+
+  /** How far apart the slots lie that are looked at: in a growing table as the key says, since order makes long runs. */
+  private step(key: number): number {
+    return this.place.spread === 1 ? 1 : 1 + spread(key, this.place.capacity - 1);
   }
 
   /** The slot of a living block, as its first word; -1 when there is none, -2 when it is deleted. */
   find(key: number): number {
     const words = this.words;
+    const capacity = this.place.capacity;
     let slot = this.home(key);
-    for (let probes = 0; probes < this.place.capacity; probes++) {
+    let step = 0;
+    for (let probes = 0; probes < capacity; probes++) {
       const at = slot * SLOT_WORDS;
       const word = Atomics.load(words, at);
       if (word === key + 1) return at;
       if (word === 0) return -1;
       if (word === ((key + 1) | DEAD)) return -2;
-      if (++slot === this.place.capacity) slot = 0;
+      if (step === 0) step = this.step(key);
+      slot += step;
+      if (slot >= capacity) slot -= capacity;
     }
     return -1;
   }
@@ -89,10 +104,12 @@ export class IndexTable {
   /** Enters a needle; its key must not be there. `stamp` 0 says that it was not touched lately. */
   insert(key: number, needle: { offset: number; length: number; session: number; stamp: number }): void {
     const words = this.words;
+    const step = this.step(key);
     let slot = this.home(key);
     while (words[slot * SLOT_WORDS] !== 0) {
       assert((words[slot * SLOT_WORDS]! & ~DEAD) !== key + 1, `key ${key} is in the table already`);
-      if (++slot === this.place.capacity) slot = 0;
+      slot += step;
+      if (slot >= this.place.capacity) slot -= this.place.capacity;
     }
     this.used++;
     assert(this.used < this.place.capacity, 'a table is never full');

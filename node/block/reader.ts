@@ -3,6 +3,7 @@
 // are read again, and only then is the block said to be damaged. Each thread has a reader of its own, which opens files
 // itself and again when the volume's generation moved (GC put another file in place).
 
+import { AssertionError } from 'node:assert';
 import fs from 'node:fs';
 import { promisify } from 'node:util';
 import {
@@ -119,33 +120,39 @@ class ArenaReader implements BlockReader {
 
   readSync(block: number, offset: number, target: Buffer): boolean {
     if (target.length > limits.syncReadBytes) return false;
-    const view = this.view(blockVolume(block));
-    if (view === null) return false;
-    const table = view.table;
-    const slot = table.find(block % VOLUME_KEYS);
-    if (slot < 0 || !table.isWarm(slot)) return false;
-    const length = table.length(slot);
-    if (offset + target.length > length) return false;
-    const done =
-      needleBytes(length) <= SMALL_NEEDLE
-        ? this.readSmallSync(view, block, slot, offset, target)
-        : this.readLargeSync(this.needle(view, block, slot), offset, target);
-    if (done) table.touch(slot);
+    try {
+      const view = this.view(blockVolume(block));
+      if (view === null) return false;
+      const slot = view.table.find(block % VOLUME_KEYS);
+      return slot >= 0 && view.table.isWarm(slot) && this.readSlotSync(this.needle(view, block, slot), offset, target);
+    } catch (error) {
+      // `read` comes upon the same and says it.
+      if (error instanceof AssertionError) throw error;
+      return false;
+    }
+  }
+
+  private readSlotSync(needle: Needle, offset: number, target: Buffer): boolean {
+    if (offset + target.length > needle.length) return false;
+    if (target.length === 0) return true;
+    const small = needleBytes(needle.length) <= SMALL_NEEDLE;
+    const done = small ? this.readSmallSync(needle, offset, target) : this.readLargeSync(needle, offset, target);
+    if (done) needle.view.table.touch(needle.slot);
     return done;
   }
 
-  private readSmallSync(view: View, block: number, slot: number, offset: number, target: Buffer): boolean {
-    const length = view.table.length(slot);
-    const bytes = needleBytes(length);
-    if (fs.readSync(view.fd, this.scratch, 0, bytes, view.table.offset(slot)) !== bytes) return false;
-    if (!this.isNeedle(this.scratch, view, block, length)) return false;
+  private readSmallSync(needle: Needle, offset: number, target: Buffer): boolean {
+    const bytes = needleBytes(needle.length);
+    if (fs.readSync(needle.view.fd, this.scratch, 0, bytes, needle.offset) !== bytes) return false;
+    if (!this.isNeedle(this.scratch, needle)) return false;
     this.scratch.copy(target, 0, NEEDLE_HEADER_BYTES + offset, NEEDLE_HEADER_BYTES + offset + target.length);
     return true;
   }
 
-  /** Whether `buffer` begins with the needle of this block, its data sound. */
-  private isNeedle(buffer: Buffer, view: View, block: number, length: number): boolean {
-    const header = this.header;
+  /** Whether `buffer` begins with this needle, its data sound. */
+  private isNeedle(buffer: Buffer, needle: Needle): boolean {
+    const { header } = this;
+    const { view, block, length } = needle;
     if (!readNeedleHeader(buffer, 0, header)) return false;
     if (header.id !== block || header.cookie !== view.cookie || header.length !== length) return false;
     const end = NEEDLE_HEADER_BYTES + length;
@@ -177,7 +184,7 @@ class ArenaReader implements BlockReader {
     const buffer = this.borrow();
     try {
       if ((await readUpToAsync(needle.view.fd, buffer, bytes, needle.offset)) !== bytes) return false;
-      if (!this.isNeedle(buffer, needle.view, needle.block, needle.length)) return false;
+      if (!this.isNeedle(buffer, needle)) return false;
       buffer.copy(target, 0, NEEDLE_HEADER_BYTES + offset, NEEDLE_HEADER_BYTES + offset + target.length);
       return true;
     } finally {

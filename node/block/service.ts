@@ -27,6 +27,9 @@ export interface BlockServiceOptions {
   warn: (message: string) => void;
   /** The disk failed in a way after which nothing may be acknowledged; must end the process. */
   fatal: (error: Error) => void;
+  /** At which a volume is full; limits.volumeBytes and limits.volumeNeedles, and never above them. */
+  volumeBytes?: number;
+  volumeNeedles?: number;
   /** For tests. */
   disk?: Disk;
   step?: (name: string) => void;
@@ -49,6 +52,8 @@ export async function openBlockService(options: BlockServiceOptions): Promise<Bl
     threads: options.threads,
     arena: new Arena(options.arena),
     disk: options.disk ?? systemDisk,
+    volumeBytes: options.volumeBytes ?? limits.volumeBytes,
+    volumeNeedles: options.volumeNeedles ?? limits.volumeNeedles,
     warn: options.warn,
     fatal: options.fatal,
     step: options.step ?? (() => {}),
@@ -82,11 +87,13 @@ class ServedWrite implements BlockWrite {
     public blob: number,
     readonly session: number,
     readonly checksums: readonly number[],
+    private readonly onFinish: () => void,
   ) {
     this.data = request.payload;
   }
 
   finish(status: Status): void {
+    this.onFinish();
     if (status !== Status.OK) refuse(this.request, status, 'the block was not written: no space left on the device');
     else answer(this.request, blockOperations.blockWrite, { blob: this.blob });
   }
@@ -110,6 +117,8 @@ class ServedDelete {
 class BlockService {
   private readsInFlight = 0;
   private readBytes = 0;
+  private writes = 0;
+  private closing = false;
   private readonly readQueue: (() => void)[] = [];
   private readonly running = new Set<Promise<void>>();
 
@@ -129,8 +138,13 @@ class BlockService {
     [blockOperations.volumeCompact.code, (request) => this.compact(request)],
   ]);
 
+  private readonly written = (): void => {
+    this.writes--;
+  };
+
   readonly handle = (request: Request): void => {
     try {
+      if (this.closing) throw new OfsError(Status.CLOSED, 'the block service is closing');
       this.dispatch(request);
     } catch (error) {
       this.fail(request, error);
@@ -167,9 +181,13 @@ class BlockService {
     const data = request.payload;
     checkWrite(blob, index, data.length, checksums.length);
     if (request.session !== 0) checkData(data, checksums);
-    const write = new ServedWrite(request, blob, session, checksums);
+    if (this.writes >= limits.queueRequests) throw new OfsError(Status.BUSY, 'too many blocks wait to be written');
+    const write = new ServedWrite(request, blob, session, checksums, this.written);
     const status = this.store.write(write, index);
-    if (status === Status.OK) return;
+    if (status === Status.OK) {
+      this.writes++;
+      return;
+    }
     if (status === Status.EXIST) this.run(request, () => this.writeAgain(request, blob + index, checksums));
     else refuse(request, status, refusals[status] ?? `block ${index} of blob ${blob} was refused`);
   }
@@ -284,6 +302,7 @@ class BlockService {
   }
 
   async close(): Promise<void> {
+    this.closing = true;
     await this.store.close();
     await Promise.all(this.running);
     this.reader.close();
@@ -295,7 +314,6 @@ const refusals: Partial<Record<Status, string>> = {
   [Status.SEALED]: 'the volume of the blob takes no more: begin a new blob',
   [Status.NOENT]: 'the blob was deleted, or never begun',
   [Status.BUSY]: 'the block is being written by another request',
-  [Status.CLOSED]: 'the block service is closing',
 };
 
 function checkWrite(blob: number, index: number, bytes: number, checksums: number): void {

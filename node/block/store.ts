@@ -42,17 +42,20 @@ export interface BlockWrite extends Append {
 export class BlockStore {
   readonly volumes = new Map<number, Volume>();
   private open: Volume[] = [];
+  private readonly sealedOpen = new Set<Volume>();
   private highest = 0;
   private readonly context: CompactionContext;
   private full = false;
   private noSpaceUntil = 0;
   private readonly sealing = new Set<Promise<void>>();
-  private compacting: Promise<unknown> | null = null;
+  private compacting: Promise<void> | null = null;
   private timer: NodeJS.Timeout | null = null;
   private closing = false;
   private failed = false;
 
   constructor(private readonly options: StoreOptions) {
+    assert(options.volumeBytes <= limits.volumeBytes && options.volumeNeedles <= limits.volumeNeedles);
+    assert(options.volumeBytes >= needleBytes(limits.blockBytes) + SUPERBLOCK_BYTES, 'a volume holds a block');
     assert(options.thread >= 0 && options.thread < options.threads && options.threads <= limits.threads);
     this.context = {
       ...options,
@@ -92,11 +95,11 @@ export class BlockStore {
       warn(`volume ${number} is not served: ${error.message}`);
       return;
     }
-    const sealed = found.sealed || found.needles >= limits.volumeNeedles;
+    const sealed = found.sealed || found.needles >= this.context.volumeNeedles;
     const cookie = found.superblock.cookie;
     const table = IndexTable.make(
       arena,
-      sealed ? found.needles : limits.volumeNeedles,
+      sealed ? found.needles : this.context.volumeNeedles,
       cookie,
       sealed ? 'exact' : 'growing',
     );
@@ -107,8 +110,9 @@ export class BlockStore {
     });
     arena.publish(volume.entry, table.place);
     this.volumes.set(number, volume);
-    if (sealed) volume.closeFiles();
-    else this.open.push(volume);
+    if (!sealed) this.open.push(volume);
+    else if (volume.mayClose) volume.closeFiles();
+    else this.sealedOpen.add(volume);
   }
 
   /**
@@ -116,7 +120,6 @@ export class BlockStore {
    * refused, nothing will be called.
    */
   write(write: BlockWrite, index: number): Status {
-    if (this.closing) return Status.CLOSED;
     if (this.full && !this.retrySpace()) return Status.NOSPC;
     if (write.blob === 0) return this.begin(write);
     const volume = this.volumes.get(blockVolume(write.blob));
@@ -166,7 +169,7 @@ export class BlockStore {
     const cookie = newCookie();
     let table: IndexTable | null = null;
     try {
-      table = IndexTable.make(arena, limits.volumeNeedles, cookie, 'growing');
+      table = IndexTable.make(arena, this.context.volumeNeedles, cookie, 'growing');
       const superblock = { volume: number, cookie, sealed: false, nextSequence: 0 };
       const { dataFd, indexFd } = createVolumeFiles(directory, superblock, UNFINISHED);
       nameVolumeFiles(directory, number, disk);
@@ -233,6 +236,7 @@ export class BlockStore {
     } finally {
       volume.deleted = null;
       volume.pins--;
+      this.sealedOpen.add(volume);
     }
   }
 
@@ -251,28 +255,34 @@ export class BlockStore {
     return true;
   }
 
-  /** Opens a sealed volume's files, and closes those least lately opened when there are too many. */
+  /** Opens a sealed volume's files, and closes those longest open when there are too many. */
   private openForTombstone(volume: Volume): void {
     if (volume.filesOpen) return;
-    let openFiles = 0;
-    for (const other of this.volumes.values()) if (other.filesOpen) openFiles++;
-    for (const other of this.volumes.values()) {
-      if (openFiles < limits.volumeFilesPerThread) break;
-      if (!other.mayClose) continue;
-      other.closeFiles();
-      openFiles--;
+    for (const other of this.sealedOpen) {
+      if (this.sealedOpen.size < limits.volumeFilesPerThread) break;
+      if (other.mayClose) other.closeFiles();
+      if (!other.filesOpen) this.sealedOpen.delete(other);
     }
     volume.openFiles();
+    this.sealedOpen.add(volume);
   }
 
-  /** Compacts sealed volumes with more holes than that, worst first. */
+  /** Compacts volumes with more holes than that, worst first; one that still grows is sealed for it. */
   async compact(percent: number): Promise<{ freedBytes: number; volumes: number }> {
     while (this.compacting !== null) await this.compacting;
     const work = this.compactAll(percent);
-    this.compacting = work.finally(() => {
+    this.compacting = this.settled(work);
+    return work;
+  }
+
+  private async settled(work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.context.warn(`compaction ended early: ${(error as Error).message}`);
+    } finally {
       this.compacting = null;
-    });
-    return (await this.compacting) as { freedBytes: number; volumes: number };
+    }
   }
 
   private async compactAll(percent: number): Promise<{ freedBytes: number; volumes: number }> {
@@ -295,9 +305,13 @@ export class BlockStore {
   }
 
   private async compactOne(volume: Volume): Promise<number> {
-    if (volume.liveNeedles > 0 || volume.number === this.highest) return compactVolume(volume, this.context);
+    if (volume.liveNeedles > 0 || volume.number === this.highest) {
+      this.sealedOpen.add(volume);
+      return compactVolume(volume, this.context);
+    }
     await volume.hold();
     this.volumes.delete(volume.number);
+    this.sealedOpen.delete(volume);
     dropVolume(volume, this.context);
     return volume.tail;
   }
@@ -306,11 +320,7 @@ export class BlockStore {
     if (this.compacting !== null || this.closing) return;
     const worst = this.candidates(limits.compactHolePercent)[0];
     if (worst === undefined) return;
-    this.compacting = this.compactOne(worst)
-      .catch((error: Error) => this.context.warn(`volume ${worst.number} was not compacted: ${error.message}`))
-      .finally(() => {
-        this.compacting = null;
-      });
+    this.compacting = this.settled(this.compactOne(worst));
   }
 
   /** Bytes of the file system below the directory. */
@@ -332,5 +342,3 @@ export class BlockStore {
     }
   }
 }
-
-assert(needleBytes(limits.blockBytes) + SUPERBLOCK_BYTES <= limits.volumeBytes);

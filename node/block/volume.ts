@@ -26,6 +26,9 @@ export interface VolumeContext {
   readonly directory: string;
   readonly arena: Arena;
   readonly disk: Disk;
+  /** At which a volume is full. */
+  readonly volumeBytes: number;
+  readonly volumeNeedles: number;
   warn(message: string): void;
   fatal(error: Error): void;
   /** A write found no space. */
@@ -137,8 +140,8 @@ export class Volume {
     return (
       !this.sealed &&
       !this.sealing &&
-      this.tail + this.pendingBytes + needleBytes(length) <= limits.volumeBytes &&
-      this.needles + this.pendingNeedles < limits.volumeNeedles
+      this.tail + this.pendingBytes + needleBytes(length) <= this.context.volumeBytes &&
+      this.needles + this.pendingNeedles < this.context.volumeNeedles
     );
   }
 
@@ -229,10 +232,9 @@ export class Volume {
 
   private writeSmall(batch: readonly Append[], bytes: number): void {
     const end = this.tail + bytes;
-    const room = Math.max(0, limits.volumeBytes - end);
-    const zeros = end > this.zeroedTo ? Math.min(room, limits.volumeZeroBytes) : 0;
     try {
-      if (!this.tryZeros(end, zeros)) writeAllSync(this.context.disk, this.dataFd, this.buffers, bytes, this.tail);
+      if (bytes > limits.appendZeroedBytes) this.extend(end);
+      if (!this.tryZeros(bytes)) writeAllSync(this.context.disk, this.dataFd, this.buffers, bytes, this.tail);
     } catch (error) {
       this.failed(batch, error);
       return;
@@ -242,9 +244,18 @@ export class Volume {
     this.complete(batch);
   }
 
-  /** Writes the batch with zeros behind it in one call; false when there are none to write or no space for them. */
-  private tryZeros(end: number, zeros: number): boolean {
-    if (zeros === 0) return false;
+  /** Makes the file reach beyond `end`, as a hole, so that its size changes seldom. */
+  private extend(end: number): void {
+    if (end <= this.fileBytes) return;
+    this.fileBytes = Math.max(end, Math.min(this.context.volumeBytes, end + limits.volumeExtendBytes));
+    fs.ftruncateSync(this.dataFd, this.fileBytes);
+  }
+
+  /** Writes the batch with zeros behind it in one call; false when that is not due or there is no space for it. */
+  private tryZeros(bytes: number): boolean {
+    const end = this.tail + bytes;
+    const zeros = Math.min(this.context.volumeBytes - end, limits.volumeZeroBytes);
+    if (this.sealed || bytes > limits.appendZeroedBytes || end <= this.zeroedTo || zeros <= 0) return false;
     const buffers = [...this.buffers, zeros === ZEROS.length ? ZEROS : ZEROS.subarray(0, zeros)];
     try {
       writeAllSync(this.context.disk, this.dataFd, buffers, end + zeros - this.tail, this.tail);
@@ -259,12 +270,8 @@ export class Volume {
   }
 
   private async writeLarge(batch: readonly Append[], bytes: number): Promise<void> {
-    const end = this.tail + bytes;
     try {
-      if (end > this.fileBytes) {
-        this.fileBytes = Math.max(end, Math.min(limits.volumeBytes, end + limits.volumeExtendBytes));
-        fs.ftruncateSync(this.dataFd, this.fileBytes);
-      }
+      this.extend(this.tail + bytes);
       await writeAll(this.context.disk, this.dataFd, this.buffers, bytes, this.tail);
     } catch (error) {
       this.failed(batch, error);
@@ -458,7 +465,7 @@ export class Volume {
   /** Whether `closeFiles` loses nothing. */
   get mayClose(): boolean {
     return (
-      this.filesOpen && this.sealed && this.pins === 0 && this.idle && !this.indexSyncing && this.index.backlog === 0
+      this.filesOpen && this.sealed && this.pins === 0 && this.idle && !this.indexSyncing && !this.index.incomplete
     );
   }
 

@@ -17,6 +17,7 @@ import { decode, encode, Reader } from '../../../proto/codec.js';
 import type { AnswerOf, Operation, RequestOf } from '../../../proto/operation.js';
 import { OfsError, Status } from '../../../proto/status.js';
 import type { Service } from '../../../workers/channel.js';
+import { seededRandom } from '../../support/random.js';
 
 export type Name = keyof BlockOperations;
 
@@ -71,7 +72,7 @@ export function send(
 
 /** A node's block threads with one thread, or several, in a directory of its own. */
 export class BlockNode {
-  arena = createArena(128 * 1024 * 1024);
+  arena = createArena(1024 * 1024 * 1024);
   warnings: string[] = [];
   failures: Error[] = [];
   reader!: BlockReader;
@@ -93,7 +94,7 @@ export class BlockNode {
   }
 
   private async start(): Promise<void> {
-    this.arena = createArena(128 * 1024 * 1024);
+    this.arena = createArena(1024 * 1024 * 1024);
     this.handle = await openBlockService({
       directory: this.directory,
       thread: 0,
@@ -181,20 +182,9 @@ export function patternBytes(length: number, seed: number): Buffer {
   return data;
 }
 
-/** mulberry32, the generator of random tests. */
-export function randomOf(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
-/** The seed of this run, printed so that a failure can be run again. */
-export function seedOf(title: string): number {
-  const seed = process.env.SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(process.env.SEED);
+/** Integers below a bound, from a seed that is printed and taken back (SEED). */
+export function seededBelow(title: string): (below: number) => number {
+  const { random, seed } = seededRandom();
   process.stdout.write(`# ${title}: SEED=${seed}\n`);
-  return seed;
+  return (below) => Math.floor(random() * below);
 }
