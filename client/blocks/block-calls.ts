@@ -2,12 +2,13 @@
 // blocks are all served by thread `volume % threads`; new blobs go round.
 
 import { type BlockOperations, blockOperations } from '../../proto/block/operations.js';
-import { type Reader, Writer } from '../../proto/codec.js';
+import { Writer } from '../../proto/codec.js';
 import { blockVolume } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
 import type { AnswerOf, Operation, RequestOf } from '../../proto/operation.js';
-import { OfsError, Status, statusName } from '../../proto/status.js';
+import { OfsError, Status } from '../../proto/status.js';
 import type { Channel } from '../../workers/channel.js';
+import { failure } from '../channel/index.js';
 
 type Name = keyof BlockOperations;
 type Request<K extends Name> = RequestOf<BlockOperations[K]>;
@@ -83,7 +84,7 @@ export class BlockCalls {
     operation.request.write(writer, request);
     return new Promise((resolve, reject) => {
       this.channels[thread]!.call(operation.code, 0, writer.view(), payload, (status, body, data) => {
-        if (status !== Status.OK) return reject(answered(name, status as Status, body));
+        if (status !== Status.OK) return reject(failure(name, status as Status, body));
         try {
           resolve(onPayload(operation.answer.read(body), data));
         } catch (error) {
@@ -92,10 +93,4 @@ export class BlockCalls {
       });
     });
   }
-}
-
-/** The error of an answer: its body, where there is one, is a message in UTF-8. */
-function answered(name: string, status: Status, body: Reader): OfsError {
-  const message = body.buffer.toString('utf8', body.position, body.end);
-  return new OfsError(status, message === '' ? `${name}: ${statusName(status)}` : message);
 }

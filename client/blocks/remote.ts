@@ -18,15 +18,18 @@ export interface RemoteBlockStoreOptions {
   session: number | (() => number);
   /** The node's boot id (clusterInfo): where it is this machine's, its volume files are read here. */
   nodeBootId?: string;
+  /** Memory for bytes on their way; default limits.writeBufferBytes. */
+  bufferBytes?: number;
 }
 
 class RemoteBlockStore implements BlockStore {
   private readonly calls: BlockCalls;
-  private readonly buffers = new HeapBuffers(limits.writeBufferBytes);
+  private readonly buffers: HeapBuffers;
   private readonly places: Places | null;
 
   constructor(private readonly options: RemoteBlockStoreOptions) {
     this.calls = new BlockCalls(options.channels);
+    this.buffers = new HeapBuffers(options.bufferBytes ?? limits.writeBufferBytes);
     const locate = (block: number) =>
       this.calls.call('blockLocate', this.calls.threadOf(block), { block }, null, (place) => place);
     this.places = options.nodeBootId === machineBootId() ? new Places(locate) : null;

@@ -28,6 +28,8 @@ export interface VfsOptions {
   warn: (message: string) => void;
   /** 0 switches read-ahead off: where the store's reads are as fast as the copy from it. */
   readAheadBytes?: number;
+  /** Memory for blocks that were read; default limits.blockCacheBytes. */
+  cacheBytes?: number;
 }
 
 /** Flags of open(2), <asm-generic/fcntl.h>. */
@@ -74,7 +76,7 @@ class ChannelVfs implements Vfs {
     this.root = options.root;
     this.warn = options.warn;
     this.space = spaceOf(options.blocks);
-    this.reads = new Reads(this, new BlockCache(options.blocks, limits.blockCacheBytes));
+    this.reads = new Reads(this, new BlockCache(options.blocks, options.cacheBytes ?? limits.blockCacheBytes));
     const { meta, blocks, group, space } = this;
     this.compactor = new Compactor({ meta, blocks, group, space, warn: options.warn });
     const ahead = options.readAheadBytes ?? limits.readAheadTotalBytes;
