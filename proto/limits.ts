@@ -51,6 +51,7 @@ export const limits = {
   slabMaxBytes: 4 * MIB,
   slabWaiters: 32_768,
   ringBatchMessages: 32,
+  ringBatchMs: 1,
   channelQueueBytes: 16 * MIB,
   threadStopMs: 15_000,
   poolQueueTasks: 1024,

@@ -244,7 +244,7 @@ test('answers find their requests in whatever order and however late they come',
     const number = sent++;
     const body = Buffer.alloc(8);
     body.writeDoubleLE(number, 0);
-    const payload = Buffer.alloc(random(300), number & 0xff);
+    const payload = Buffer.alloc(random(8000), number & 0xff);
     one.channel.call(4, number % 7, body, payload, (_status, answer, echoed) => {
       assert.strictEqual(answer.buffer.readDoubleLE(answer.position), number);
       assert(echoed.equals(payload));
@@ -278,6 +278,20 @@ test('a peer that floods delays another by one batch, and the event loop by no m
   assert(hubs[0]!.poll());
   assert.strictEqual(served.length, limits.ringBatchMessages + 1, 'one poll takes one batch of each');
   assert.strictEqual(served.at(-1), 'party2');
+});
+
+test('a service that takes long over its requests lets the event loop run after a few', (context) => {
+  const [one, other] = connect(context);
+  let served = 0;
+  other.serve((request) => {
+    served++;
+    for (const endMs = performance.now() + limits.ringBatchMs; performance.now() < endMs; );
+    request.answer(0);
+  });
+  for (let index = 0; index < 100; index++) one.channel.call(1, 0, NOTHING, null, () => {});
+  one.hub.flush();
+  assert(other.hub.poll());
+  assert(served > 0 && served <= 8, `${served} served in one poll`);
 });
 
 test('closing answers what is in flight and all that comes later with CLOSED, and the peer may still answer', async (context) => {
@@ -345,3 +359,34 @@ for (const [what, bytes] of [
     other.hub.close();
   });
 }
+
+test('frames of mixed lengths keep their order through a full ring, also around those that go in pieces', async (context) => {
+  const seed = seedOf();
+  context.diagnostic(`SEED=${seed}`);
+  const random = generator(seed);
+  const [one, other] = connect(context);
+  let answered = 0;
+  let sent = 0;
+  let sentBytes = 0;
+  while (sentBytes < limits.channelQueueBytes - 2 * limits.ringBytes) {
+    const body = patterned(random(10) === 0 ? limits.ringMessageBytes + random(1 << 20) : 8 + random(60_000), sent);
+    body.writeUInt32LE(sent++, 0);
+    sentBytes += body.length + 48;
+    one.channel.call(1, 0, body, null, (status, answer) => {
+      assert.strictEqual(status, 0);
+      assert.strictEqual(answer.remaining, body.length);
+      answered++;
+    });
+  }
+  let expected = 0;
+  other.serve((request) => {
+    const body = copyOf(request);
+    assert.strictEqual(body.readUInt32LE(0), expected, 'out of order');
+    body.writeUInt32LE(expected, 0);
+    const whole = patterned(body.length, expected);
+    whole.writeUInt32LE(expected++, 0);
+    assert(body.equals(whole), 'damaged');
+    request.answer(0, body);
+  });
+  await until(() => answered === sent, 'all answers');
+});

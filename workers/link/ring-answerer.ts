@@ -14,6 +14,8 @@ import type { FrameSender } from './frame-sender.js';
 import type { Endpoint, Hub } from './hub.js';
 
 const NOTHING = Buffer.alloc(0);
+/** Reading the clock after each request would cost as much as a short one. */
+const MESSAGES_PER_LOOK = 4;
 const NO_PAYLOAD: readonly Uint8Array[] = [];
 
 /** A request lives until it is answered, so it is an object of its own: reused ones would turn a double answer into an
@@ -85,14 +87,9 @@ export class RingAnswerer implements Endpoint {
     if (this.sender.queuedBytes > 0) this.sender.flush();
     const service = this.service;
     if (service === null || this.closed) return false;
-    const receiver = this.receiver;
-    let count = 0;
-    while (count < limits.ringBatchMessages && this.mayTake() && receiver.next()) {
-      count++;
-      service(this.takeRequest());
-    }
-    receiver.release();
-    if (count === 0 && receiver.ended()) this.close();
+    const count = this.takeBatch(service);
+    this.receiver.release();
+    if (count === 0 && this.receiver.ended()) this.close();
     return count > 0;
   }
 
@@ -112,6 +109,19 @@ export class RingAnswerer implements Endpoint {
     if (this.closed) return;
     this.closed = true;
     this.sender.close();
+  }
+
+  /** Takes requests until the ring is empty or the batch has its bound, in number or in time. */
+  private takeBatch(service: Service): number {
+    if (!this.receiver.available()) return 0;
+    const untilMs = performance.now() + limits.ringBatchMs;
+    let count = 0;
+    while (count < limits.ringBatchMessages && this.mayTake() && this.receiver.next()) {
+      count++;
+      service(this.takeRequest());
+      if (count % MESSAGES_PER_LOOK === 0 && performance.now() > untilMs) break;
+    }
+    return count;
   }
 
   private mayTake(): boolean {
