@@ -2,7 +2,6 @@
 
 import assert from 'node:assert';
 import { type Message, MessageKind } from '../../../proto/raft/index.js';
-import { broadcastAppend } from './leader.js';
 import { members } from './quorum.js';
 import { type Raft, Role } from './raft.js';
 
@@ -41,7 +40,6 @@ function count(raft: Raft, from: number, granted: boolean): void {
   } else {
     assert(raft.role === Role.CANDIDATE);
     raft.becomeLeader();
-    broadcastAppend(raft);
   }
 }
 

@@ -4,4 +4,4 @@
 export { entryBytes, type LogStorage } from './log.js';
 export { type Configuration, single } from './quorum.js';
 export { type HardState, Raft, type RaftOptions, type Ready, Role } from './raft.js';
-export { applied, propose, step, tick } from './steps.js';
+export { ready, step, tick } from './steps.js';

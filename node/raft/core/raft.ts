@@ -78,6 +78,8 @@ export class Raft {
   electionElapsed = 0;
   heartbeatElapsed = 0;
   uncommittedBytes = 0;
+  /** Others may lack entries or the commit index: `ready` sends it, for all that came up since the last in one go. */
+  toReplicate = false;
   private timeoutTicks = 0;
   private silentTicks: number;
   private storedState: HardState;
@@ -148,12 +150,13 @@ export class Raft {
       this.log.hasCommitted ||
       this.messages.length > 0 ||
       this.waitingIsDue(0) ||
+      this.toReplicate ||
       this.stateChanged
     );
   }
 
-  /** Takes what there is to do, with at most `storeBytes` of entries to store and `applyBytes` to apply (or one each). */
-  ready(storeBytes: number, applyBytes: number): Ready {
+  /** What `ready` of steps.ts hands out. */
+  takeReady(storeBytes: number, applyBytes: number): Ready {
     const entries = this.log.handed < this.log.lastIndex ? this.log.takeUnstored(storeBytes) : NO_ENTRIES;
     const hardState = this.stateChanged ? { term: this.term, vote: this.vote } : null;
     if (hardState !== null) this.storedState = hardState;
@@ -174,6 +177,7 @@ export class Raft {
   applied(index: number): void {
     this.log.appliedTo(index);
     this.log.trim(this.alone ? 0 : limits.raftWindowBytes);
+    this.toReplicate ||= this.leading && !this.alone;
   }
 
   /** Whether the first entry of this leader's term is applied: from then on it knows all that was committed before. */
@@ -263,6 +267,7 @@ export class Raft {
   private appendOwn(kind: number, payload: Buffer): number {
     const index = this.log.lastIndex + 1;
     this.log.append({ index, term: this.term, kind, payload });
+    this.toReplicate = !this.alone;
     return index;
   }
 
@@ -317,6 +322,7 @@ export class Raft {
     this.electionElapsed = 0;
     this.heartbeatElapsed = 0;
     this.uncommittedBytes = 0;
+    this.toReplicate = false;
     this.timeoutTicks = this.electionTicks + this.random(this.electionTicks);
     this.tracker.reset(this.log.lastIndex + 1);
   }

@@ -11,7 +11,7 @@ import {
   leaderHeartbeatAnswer,
   maybeCommit,
 } from './leader.js';
-import { NOBODY, type Raft, Role } from './raft.js';
+import { NOBODY, type Raft, type Ready, Role } from './raft.js';
 
 type Step = (raft: Raft, message: Message) => void;
 type Steps = { readonly [kind: number]: Step };
@@ -71,17 +71,13 @@ export function tick(raft: Raft): void {
   else if (raft.electionDue()) campaign(raft);
 }
 
-/** Appends a proposal and sends it on its way; the index, or 0 if it is refused. */
-export function propose(raft: Raft, payload: Buffer): number {
-  const index = raft.propose(payload);
-  if (index !== 0) broadcastAppend(raft);
-  return index;
-}
-
-/** The state machine applied all up to `index`, which others may now be told. */
-export function applied(raft: Raft, index: number): void {
-  raft.applied(index);
-  if (raft.leading) broadcastAppend(raft);
+/** Takes what there is to do, with at most `storeBytes` of entries to store and `applyBytes` to apply (or one each). */
+export function ready(raft: Raft, storeBytes: number, applyBytes: number): Ready {
+  if (raft.toReplicate) {
+    raft.toReplicate = false;
+    broadcastAppend(raft);
+  }
+  return raft.takeReady(storeBytes, applyBytes);
 }
 
 /** A message of a later term. False: it is to be ignored. Pre-votes and their grants speak of a term nobody is in. */

@@ -5,7 +5,7 @@ import assert from 'node:assert';
 import type { Message } from '../../../proto/raft/index.js';
 import { MessageKind } from '../../../proto/raft/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
-import { applied, type LogStorage, Raft, type Ready, single, step } from '../core/index.js';
+import { type LogStorage, Raft, type Ready, single, step, ready as takeReady } from '../core/index.js';
 import type { StateMachine } from '../interface.js';
 import { FOREVER, type LeaseWriter } from '../lease.js';
 import type { GroupLog, Wal } from '../wal/index.js';
@@ -115,7 +115,7 @@ export class Group {
   /** Stages what the core wants stored, up to `storeBytes`. Returns whether the log has something to write. */
   stage(storeBytes: number, applyBytes: number): boolean {
     const before = this.wal.stagedBytes;
-    const ready = this.raft.ready(storeBytes, applyBytes);
+    const ready = takeReady(this.raft, storeBytes, applyBytes);
     const { log } = this;
     let state = ready.hardState !== null;
     if (ready.hardState !== null) {
@@ -153,7 +153,7 @@ export class Group {
     if (entries === undefined || entries.length === 0 || this.removed) return;
     const last = entries[entries.length - 1]!.index;
     this.machine.apply(entries);
-    applied(this.raft, last);
+    this.raft.applied(last);
     if (this.leads) this.lease?.applied(this.log.group, last);
     this.followRole();
   }

@@ -8,7 +8,7 @@ import { limits } from '../../../proto/limits.js';
 import { ENTRY_OVERHEAD_BYTES } from '../../../proto/raft/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
 import { RECORD_HEADER_BYTES } from '../../../proto/wal.js';
-import { propose, tick } from '../core/index.js';
+import { tick } from '../core/index.js';
 import type { GroupStatus, RaftGroup, RaftHost, StateMachine } from '../interface.js';
 import { LeaseWriter } from '../lease.js';
 import { Wal, type WalStorage } from '../wal/index.js';
@@ -192,7 +192,7 @@ export class Host implements RaftHost {
     if (!this.wal.hasRoom(this.pendingBytes + this.wal.stagedBytes + bytes)) return 0;
     const copy = Buffer.allocUnsafe(payload.length);
     copy.set(payload);
-    const index = propose(group.raft, copy);
+    const index = group.raft.propose(copy);
     if (index !== 0) {
       this.count(group);
       this.wake(group);

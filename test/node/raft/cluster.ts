@@ -3,13 +3,12 @@
 
 import assert from 'node:assert';
 import {
-  applied,
   type LogStorage,
-  propose,
   Raft,
   type Ready,
   Role,
   step,
+  ready as takeReady,
   tick,
 } from '../../../node/raft/core/index.js';
 import { decode, encode } from '../../../proto/codec.js';
@@ -114,19 +113,19 @@ export class Cluster {
   }
 
   propose(id: number, payload: string): number {
-    return propose(this.member(id).raft, Buffer.from(payload));
+    return this.member(id).raft.propose(Buffer.from(payload));
   }
 
   /** Takes what a member has to do: writes queue, messages leave, committed entries are applied. */
   ready(id: number, storeBytes = 1000): Ready | undefined {
     const member = this.member(id);
     if (!member.raft.hasReady()) return undefined;
-    const ready = member.raft.ready(storeBytes, 1000);
+    const ready = takeReady(member.raft, storeBytes, 1000);
     for (const message of ready.messages) this.send(message);
     member.writes.push(ready);
     for (const entry of ready.committed) this.apply(member, entry);
     const last = ready.committed.at(-1);
-    if (last !== undefined) applied(member.raft, last.index);
+    if (last !== undefined) member.raft.applied(last.index);
     this.check(member);
     return ready;
   }
