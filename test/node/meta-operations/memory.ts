@@ -223,8 +223,8 @@ export class World {
   }
 
   /** Folds and reclaims whatever can be, as the service's background work does. */
-  settle(minAgeMs = 0): void {
-    while (this.store.transact(() => fold.step(this.store, 100)));
+  settle({ fold: folding = true, minAgeMs = 0 } = {}): void {
+    while (folding && this.store.transact(() => fold.step(this.store, 100)));
     for (let round = 0; ; round++) {
       assert(round < 1000, 'reclaim does not come to an end');
       if (!this.reclaimOnce(minAgeMs)) return;

@@ -2,9 +2,21 @@
 
 import assert from 'node:assert';
 import { test } from 'node:test';
-import type { ByteString } from '../../../proto/codec.js';
+import { fold } from '../../../node/meta/operations/index.js';
+import { type ByteString, encode } from '../../../proto/codec.js';
+import { crc32c } from '../../../proto/crc32c.js';
 import { limits } from '../../../proto/limits.js';
-import { type Chunk, etagOf, Mode, mergeSlices, RenameFlag, SetAttr, type Slice } from '../../../proto/meta/index.js';
+import {
+  AttrFlag,
+  type Chunk,
+  chunkRowCodec,
+  etagOf,
+  Mode,
+  mergeSlices,
+  RenameFlag,
+  SetAttr,
+  type Slice,
+} from '../../../proto/meta/index.js';
 import { assertClean, World } from './memory.js';
 import { find, type Item, Model, type Name, type Type, UNIT } from './model.js';
 import { Random, seedOf } from './random.js';
@@ -45,6 +57,13 @@ class Run {
 
   private name(): Name {
     return this.random.pick(NAMES);
+  }
+
+  /** A directory and a name in it, more often than not one that stands. */
+  private entry(): [Item, Name] {
+    const directory = this.directory();
+    const standing = NAMES.filter((name) => find(directory, name) !== undefined);
+    return [directory, standing.length > 0 && this.random.below(4) > 0 ? this.random.pick(standing) : this.name()];
   }
 
   private key(): ByteString {
@@ -108,15 +127,16 @@ class Run {
   }
 
   remove(): void {
-    const [directory, name] = [this.directory(), this.name()];
+    const [directory, name] = this.entry();
     const request = { parent: directory.inode, name: name.shown };
-    if (this.random.below(2) === 0)
+    if (this.random.below(3) > 0)
       this.expect(this.world.status('unlink', request), this.model.unlink(directory, name), `unlink ${name.shown}`);
     else this.expect(this.world.status('rmdir', request), this.model.rmdir(directory, name), `rmdir ${name.shown}`);
   }
 
   rename(): void {
-    const [from, name, to, newName] = [this.directory(), this.name(), this.directory(), this.name()];
+    const [from, name] = this.entry();
+    const [to, newName] = this.entry();
     const flag = this.random.pick(['', '', 'NOREPLACE', 'EXCHANGE'] as const);
     const flags = flag === '' ? 0 : RenameFlag[flag];
     const request = { parent: from.inode, name: name.shown, newParent: to.inode, newName: newName.shown, flags };
@@ -292,6 +312,41 @@ class Run {
     this.items.add(item);
   }
 
+  /** An upload of so many slices that it stands as parts until it is folded. */
+  largeUpload(): void {
+    this.upload();
+    const entry = this.uploads[this.uploads.length - 1]!;
+    for (let part = 1; part <= 5; part++) {
+      const units = UNITS_PER_CHUNK + this.random.below(3) - 1;
+      const { chunks, shows } = this.splinters(units);
+      const request = { upload: entry.upload, path: entry.path, part, session: 1, size: units * UNIT, etag: `${part}` };
+      this.world.call('uploadPart', { ...request, chunks, checksum: new Uint8Array(0) });
+      entry.parts.set(part, { units: shows, etag: `${part}` });
+    }
+    this.complete();
+  }
+
+  foldOnce(): void {
+    this.world.store.transact(() => fold.step(this.world.store, 1 + this.random.below(400)));
+  }
+
+  /** Writes what shows of a chunk's first slices in place of them. */
+  compact(): void {
+    const item = this.anyItem();
+    if (item.type !== 'file') return;
+    const chunk = this.random.below(2);
+    const { attr, chunks } = this.world.call('chunkRead', { inode: item.inode, first: chunk, count: 1 });
+    const before = chunks[0]?.slices ?? [];
+    if (before.length === 0) return;
+    const count = 1 + this.random.below(before.length);
+    const replaced = before.slice(0, count);
+    const slices = mergeSlices(replaced, 0, limits.chunkBytes).filter(({ blob }) => blob !== 0);
+    const check = crc32c(encode(chunkRowCodec, { slices: replaced }));
+    const request = { inode: item.inode, session: 1, chunk, count, check, slices };
+    const expected = (attr.flags & AttrFlag.PARTS) === 0 ? 'OK' : 'BUSY';
+    this.expect(this.world.status('chunkCompact', request), expected, 'compact');
+  }
+
   xattr(): void {
     const item = this.anyItem();
     const name = this.random.pick(['user.a', 'user.b']);
@@ -310,7 +365,7 @@ class Run {
   settle(): void {
     this.world.held.clear();
     for (const item of this.model.orphans) if (this.random.below(2) === 0) this.world.held.add(item.inode);
-    this.world.settle();
+    this.world.settle({ fold: this.random.below(2) === 0 });
     for (const item of this.model.orphans) {
       if (this.world.held.has(item.inode)) continue;
       this.expect(this.world.status('getattr', { inode: item.inode }), 'STALE', 'getattr of a freed inode');
@@ -423,6 +478,10 @@ const OPERATIONS = [
   'part',
   'part',
   'complete',
+  'largeUpload',
+  'foldOnce',
+  'compact',
+  'compact',
   'xattr',
   'settle',
 ] as const;
