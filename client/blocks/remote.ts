@@ -18,9 +18,14 @@ export interface RemoteBlockStoreOptions {
   session: number | (() => number);
   /** The node's boot id (clusterInfo): where it is this machine's, its volume files are read here. */
   nodeBootId?: string;
+  /** Memory for blocks that are written; limits.writeBufferBytes where nothing is said. */
+  bufferBytes?: number;
   /** Memory for bytes on their way; default limits.writeBufferBytes. */
   bufferBytes?: number;
 }
+
+/** With less a single file could not keep the disk busy. */
+const LEAST_BUFFER_BYTES = limits.blocksInFlightPerBlob * limits.blockBytes;
 
 class RemoteBlockStore implements BlockStore {
   private readonly calls: BlockCalls;
@@ -29,6 +34,7 @@ class RemoteBlockStore implements BlockStore {
 
   constructor(private readonly options: RemoteBlockStoreOptions) {
     this.calls = new BlockCalls(options.channels);
+    this.buffers = new HeapBuffers(Math.max(LEAST_BUFFER_BYTES, options.bufferBytes ?? limits.writeBufferBytes));
     this.buffers = new HeapBuffers(options.bufferBytes ?? limits.writeBufferBytes);
     const locate = (block: number) =>
       this.calls.call('blockLocate', this.calls.threadOf(block), { block }, null, (place) => place);

@@ -26,6 +26,8 @@ export interface VfsOptions {
   group: number;
   root: number;
   warn: (message: string) => void;
+  /** Memory for pieces of blocks that were read; limits.blockCacheBytes where nothing is said. */
+  cacheBytes?: number;
   /** 0 switches read-ahead off: where the store's reads are as fast as the copy from it. */
   readAheadBytes?: number;
   /** Memory for blocks that were read; default limits.blockCacheBytes. */
