@@ -13,14 +13,19 @@ import type { ThreadBirth, ThreadSpec, ToMain, Topology, ToThread } from './topo
 export type OnDeath = (name: string, error: Error) => void;
 export type OnThreadMessage = (name: string, message: unknown) => void;
 
-/** Starts all threads; resolves when each has said `ready`. Rejects, with all stopped, if one dies before. */
+/**
+ * Starts all threads; resolves when each has said `ready`. When one dies before, the others are stopped as they would be
+ * by `stop`, and it rejects with the reason of the death. (They are not cut off: Node 22 aborts the whole process when a
+ * thread is terminated while it evaluates a module behind one with a top-level await.)
+ */
 export async function startThreads(topology: Topology): Promise<Threads> {
-  const births = createBirths(topology);
-  const threads = new Threads(topology, births);
+  const threads = new Threads(topology, createBirths(topology));
   try {
     await threads.started;
   } catch (error) {
-    await threads.abandon();
+    await threads.stop().catch((late: AggregateError) => {
+      throw new AggregateError([error, ...late.errors], `${error}; then ${late.message}`);
+    });
     throw error;
   }
   return threads;
@@ -72,11 +77,6 @@ export class Threads {
   stop(timeoutMs: number = limits.threadStopMs): Promise<void> {
     this.stopping ??= this.stopInOrder(timeoutMs);
     return this.stopping;
-  }
-
-  /** Ends all at once, without their hooks. */
-  async abandon(): Promise<void> {
-    await Promise.all([...this.members.values()].map((thread) => thread.terminate()));
   }
 
   private async stopInOrder(timeoutMs: number): Promise<void> {
@@ -154,8 +154,7 @@ class Thread {
   }
 
   /** Ends the thread where it stands. One that is blocked in a system call ends with the process. */
-  async terminate(): Promise<void> {
-    this.isStopping = true;
+  private async terminate(): Promise<void> {
     await within(this.worker.terminate(), 1000);
   }
 

@@ -28,7 +28,11 @@ function fail(way: 'throw' | 'refuse' | 'exit'): void {
   void Promise.reject(error);
 }
 
-if (host.data.start !== undefined) fail(host.data.start);
+if (host.data.start !== undefined) {
+  // Node 22 aborts the process when a thread ends in the middle of a module's evaluation.
+  await new Promise(setImmediate);
+  fail(host.data.start);
+}
 
 if (host.shared.order !== undefined) {
   host.onStop(async () => {
