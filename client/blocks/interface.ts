@@ -3,6 +3,8 @@
 export interface BlockStore {
   /** The session under which this client writes; blocks that no metadata came to name are freed after it has ended. */
   readonly session: number;
+  /** Whether a read waits for a network, so that reading ahead is worth a copy more. */
+  readonly isDistant: boolean;
   /**
    * A buffer of at least `bytes` (at most limits.blockBytes) to fill and hand to `write`, from the thread's slab where
    * the store is in this process. Null when the bound is reached: wait for `onSpace`.

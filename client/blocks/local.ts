@@ -31,6 +31,7 @@ export interface LocalBlockStoreOptions {
 const SPACE_RETRY_MS = 10;
 
 class LocalBlockStore implements BlockStore {
+  readonly isDistant = false;
   private readonly calls: BlockCalls;
 
   constructor(private readonly options: LocalBlockStoreOptions) {

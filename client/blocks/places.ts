@@ -38,6 +38,11 @@ export class Places {
   /** `locate` asks the server for a block's place; rejects with OfsError. */
   constructor(private readonly locate: (block: number) => Promise<Place>) {}
 
+  /** Whether files could not be opened, lately. */
+  get isOutOfReach(): boolean {
+    return this.unreachable.size > 0;
+  }
+
   /**
    * Fills `target` from a block, checked. False when the server should be asked instead. Rejects with what the server
    * says when it does not know the block either.

@@ -20,8 +20,6 @@ export interface RemoteBlockStoreOptions {
   nodeBootId?: string;
   /** Memory for blocks that are written; limits.writeBufferBytes where nothing is said. */
   bufferBytes?: number;
-  /** Memory for bytes on their way; default limits.writeBufferBytes. */
-  bufferBytes?: number;
 }
 
 /** With less a single file could not keep the disk busy. */
@@ -35,10 +33,13 @@ class RemoteBlockStore implements BlockStore {
   constructor(private readonly options: RemoteBlockStoreOptions) {
     this.calls = new BlockCalls(options.channels);
     this.buffers = new HeapBuffers(Math.max(LEAST_BUFFER_BYTES, options.bufferBytes ?? limits.writeBufferBytes));
-    this.buffers = new HeapBuffers(options.bufferBytes ?? limits.writeBufferBytes);
     const locate = (block: number) =>
       this.calls.call('blockLocate', this.calls.threadOf(block), { block }, null, (place) => place);
     this.places = options.nodeBootId === machineBootId() ? new Places(locate) : null;
+  }
+
+  get isDistant(): boolean {
+    return this.places === null || this.places.isOutOfReach;
   }
 
   get session(): number {

@@ -8,6 +8,7 @@ import type { VfsFile } from './file.js';
 /** Reads in a row after which it begins. */
 const BEGIN_AFTER = 2;
 const SMALLEST_BYTES = 64 * 1024;
+const SPARE_BUFFERS = 16;
 
 /** Reads as Vfs.read does, but without read-ahead. */
 export type ReadDirect = (file: VfsFile, offset: number, target: Buffer) => Promise<number>;
@@ -19,11 +20,24 @@ interface Piece {
   readonly bytes: Promise<number>;
 }
 
-/** Bytes that all handles together hold. */
+/** The memory of all handles together: bounded, and recycled, since fresh pages cost as much as the copy out of them. */
 export class ReadAheadBudget {
-  usedBytes = 0;
+  private usedBytes = 0;
+  private spare: Buffer[] = [];
 
-  constructor(readonly boundBytes: number) {}
+  constructor(private readonly boundBytes: number) {}
+
+  allocate(bytes: number): Buffer | null {
+    if (this.usedBytes + bytes > this.boundBytes) return null;
+    this.usedBytes += bytes;
+    const spare = this.spare.pop();
+    return spare?.length === bytes ? spare : Buffer.allocUnsafeSlow(bytes);
+  }
+
+  release(buffer: Buffer): void {
+    this.usedBytes -= buffer.length;
+    if (this.spare.length < SPARE_BUFFERS) this.spare.push(buffer);
+  }
 }
 
 export class ReadAhead {
@@ -45,10 +59,10 @@ export class ReadAhead {
     if (this.inOrder > BEGIN_AFTER && target.length >= SMALLEST_BYTES) this.extend(file, target.length);
     if (ready === null) return this.readDirect(file, offset, target);
     const bytes = await ready.bytes.catch(() => -1); // the read below says what is wrong
-    this.budget.usedBytes -= ready.buffer.length;
-    if (bytes < target.length || ready.generation !== file.generation) return this.readDirect(file, offset, target);
-    ready.buffer.copy(target, 0, 0, bytes);
-    return bytes;
+    const valid = bytes === target.length && ready.generation === file.generation;
+    if (valid) ready.buffer.copy(target);
+    this.budget.release(ready.buffer);
+    return valid ? bytes : this.readDirect(file, offset, target);
   }
 
   reset(): void {
@@ -74,9 +88,8 @@ export class ReadAhead {
     for (const piece of this.pieces) held += piece.buffer.length;
     let offset = (this.pieces.at(-1)?.offset ?? this.nextOffset - length) + length;
     while (held + length <= this.windowBytes && offset + length <= file.size) {
-      if (this.budget.usedBytes + length > this.budget.boundBytes) return;
-      this.budget.usedBytes += length;
-      const buffer = Buffer.allocUnsafeSlow(length);
+      const buffer = this.budget.allocate(length);
+      if (buffer === null) return;
       const bytes = this.readDirect(file, offset, buffer);
       bytes.catch(() => undefined); // said again by the read that comes for it
       this.pieces.push({ offset, buffer, generation: file.generation, bytes });
@@ -86,6 +99,7 @@ export class ReadAhead {
   }
 
   private forget(piece: Piece): void {
-    piece.bytes.finally(() => (this.budget.usedBytes -= piece.buffer.length)).catch(() => undefined);
+    const release = (): void => this.budget.release(piece.buffer);
+    piece.bytes.then(release, release);
   }
 }

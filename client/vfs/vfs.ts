@@ -28,10 +28,6 @@ export interface VfsOptions {
   warn: (message: string) => void;
   /** Memory for pieces of blocks that were read; limits.blockCacheBytes where nothing is said. */
   cacheBytes?: number;
-  /** 0 switches read-ahead off: where the store's reads are as fast as the copy from it. */
-  readAheadBytes?: number;
-  /** Memory for blocks that were read; default limits.blockCacheBytes. */
-  cacheBytes?: number;
 }
 
 /** Flags of open(2), <asm-generic/fcntl.h>. */
@@ -68,7 +64,7 @@ class ChannelVfs implements Vfs {
   private readonly dirty = new Map<VfsFile, FileHolder>();
   private readonly reads: Reads;
   private readonly compactor: Compactor;
-  private readonly readAhead: ReadAheadBudget | null;
+  private readonly readAhead: ReadAheadBudget;
   private readonly timer: NodeJS.Timeout;
 
   constructor(options: VfsOptions) {
@@ -81,8 +77,7 @@ class ChannelVfs implements Vfs {
     this.reads = new Reads(this, new BlockCache(options.blocks, options.cacheBytes ?? limits.blockCacheBytes));
     const { meta, blocks, group, space } = this;
     this.compactor = new Compactor({ meta, blocks, group, space, warn: options.warn });
-    const ahead = options.readAheadBytes ?? limits.readAheadTotalBytes;
-    this.readAhead = ahead > 0 ? new ReadAheadBudget(ahead) : null;
+    this.readAhead = new ReadAheadBudget(limits.readAheadTotalBytes);
     this.timer = setInterval(() => this.commitAged(), limits.commitIntervalMs / 4);
     this.timer.unref();
   }
@@ -318,9 +313,8 @@ class ChannelVfs implements Vfs {
       const valid = SetAttr.SIZE | SetAttr.MTIME_NOW;
       await this.setattr(file.inode, { valid, mode: 0, uid: 0, gid: 0, size: 0, atime: time, mtime: time });
     }
-    const ahead = this.readAhead;
     const direct = (of: VfsFile, offset: number, target: Buffer) => this.reads.read(of, offset, target);
-    const readAhead = ahead === null ? null : new ReadAhead(ahead, direct);
+    const readAhead = this.blocks.isDistant ? new ReadAhead(this.readAhead, direct) : null;
     const append = (flags & OpenFlag.APPEND) !== 0;
     return { handle: new Handle(file, file.attr.version, append, readAhead), attr: file.view(file.attr) };
   }

@@ -32,6 +32,7 @@ let volumes = 0;
 
 export class MemoryStore implements BlockStore {
   session = 1;
+  isDistant = true;
   usedBytes = 0;
   peakBytes = 0;
   writtenBytes = 0;
