@@ -95,6 +95,7 @@ export const limits = {
   sessionLifetimeMs: 15_000,
   sessionRenewMs: 3_000,
   sessions: 65_536,
+  sessionForgetMs: 60_000,
   sessionEndedKeepMs: 2 * 3_600_000,
   /** How long ago a block's writer must have ended before a sweep may free it. */
   garbageAgeMs: 3_600_000,
@@ -123,9 +124,12 @@ export const limits = {
   indexArenaBytes: 16 * 1024 * MIB,
   indexSyncLines: 65_536,
   indexBacklogLines: 65_536,
+  blockListEntries: 16_384,
   blockReadsInFlight: 64,
   blockReadBufferBytes: 64 * MIB,
   noSpaceRetryMs: 1_000,
+  /** Kept on the disk of each block thread, so that a full disk still takes deletions. */
+  blockReserveBytes: 16 * MIB,
   compactHolePercent: 50,
   compactIntervalMs: 10_000,
   compactBytesPerSecond: 64 * MIB,

@@ -28,7 +28,12 @@ const valueEncoder = {
   decode: (value: Buffer, length = value.length): Buffer => value.subarray(0, length),
 };
 
-function openEnvironment(path: string): RootDatabase<Buffer, ByteString> {
+/** lmdb takes the options of `get` here too, and does not say so in its types. */
+type Database = RootDatabase<Buffer, ByteString> & {
+  getBinaryFast(key: ByteString, options?: { transaction: LmdbTransaction }): Buffer | undefined;
+};
+
+function openEnvironment(path: string): Database {
   return open<Buffer, ByteString>(path, {
     noSubdir: true,
     noSync: true,
@@ -67,7 +72,7 @@ function appliedState(view: View): AppliedState {
 
 /** Rows as any thread reads them. Each thread opens an Engine of its own on a path; lmdb shares the map among them. */
 export class Engine implements View {
-  private readonly database: RootDatabase<Buffer, ByteString>;
+  private readonly database: Database;
   private readonly reader = new Reader();
 
   constructor(path: string) {
@@ -137,12 +142,13 @@ export class Engine implements View {
 export class EngineSnapshot implements View {
   private readonly transaction: LmdbTransaction;
 
-  constructor(private readonly database: RootDatabase<Buffer, ByteString>) {
+  constructor(private readonly database: Database) {
     this.transaction = database.useReadTransaction();
   }
 
   get(key: ByteString): Buffer | undefined {
-    return this.database.get(key, { transaction: this.transaction });
+    const value = this.database.getBinaryFast(key, { transaction: this.transaction });
+    return value === undefined ? undefined : value.subarray(0, value.length);
   }
 
   scan(start: ByteString, end: ByteString, visit: (key: ByteString, value: Buffer) => boolean): void {

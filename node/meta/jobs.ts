@@ -56,7 +56,8 @@ export async function reclaim(
     if (plan.deletes.length > 0) await group.run((transaction) => rules.finish(transaction, plan.deletes));
     from = plan.next;
     open.reclaimFrom = from;
-    if (from === 0) return;
+    // A step on an inode's row makes rows of blobs, so only a round without work is the end.
+    if (from === 0 && plan.steps.length + plan.deletes.length === 0) return;
   }
 }
 
@@ -76,7 +77,10 @@ async function endExpiredSessions(open: OpenGroup): Promise<void> {
       if (group.sessions.isExpired(session)) group.endSession(transaction, session);
     });
   }
+  if (open.wallClock() < open.forgetSessionsMs) return;
   const forgettable = forgettableSessions(group.state, open.wallClock(), SESSIONS_PER_STEP);
+  // The whole table is read for it.
+  if (forgettable.length < SESSIONS_PER_STEP) open.forgetSessionsMs = open.wallClock() + limits.sessionForgetMs;
   if (forgettable.length === 0) return;
   await group.run((transaction) => {
     for (const session of forgettable) transaction.delete(keys.session(session));

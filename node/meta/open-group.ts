@@ -37,6 +37,8 @@ export class OpenGroup {
   deleted = false;
   /** Where the next round of reclaiming goes on. */
   reclaimFrom = 0;
+  /** When ended sessions' rows are looked through next, milliseconds since 1970. */
+  forgetSessionsMs = 0;
   private readonly log: RaftGroup;
   private checkpointIndex = 0;
   private loggedAtCheckpoint: number;

@@ -1,10 +1,16 @@
 // For the tests of node/meta: a node's metadata service over the real log and the real rules, a way to ask it, and a
 // log that does only what a test tells it.
 
+import assert from 'node:assert';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { Engine, partitionOf, setPartition } from '../../../node/meta/engine.js';
+import { MetaGroup } from '../../../node/meta/group.js';
 import { type OpenedMeta, type OpenMetaOptions, openMetaService } from '../../../node/meta/index.js';
+import { logic } from '../../../node/meta/open.js';
+import { bindOperations } from '../../../node/meta/operation-table.js';
+import { handlersOf } from '../../../node/meta/service-handlers.js';
 import { createLeases } from '../../../node/raft/index.js';
 import type { CommittedEntry, RaftGroup, RaftHost, StateMachine } from '../../../node/raft/interface.js';
 import { decode, encode, Reader } from '../../../proto/codec.js';
@@ -192,4 +198,75 @@ export class HeldLog implements RaftGroup, RaftHost {
     this.entries = [];
     this.machine!.dropped(first);
   }
+}
+
+/** A clock that a test sets. */
+export class Clock {
+  nowMs = 1_000_000;
+  readonly read = (): number => this.nowMs;
+}
+
+export interface HeldGroup {
+  group: MetaGroup;
+  log: HeldLog;
+  engine: Engine;
+  clock: Clock;
+  root: number;
+  lease: { holds: boolean };
+  /** Asks an operation; `settled` tells of its answer without waiting. */
+  ask<K extends MetaOperationName>(
+    name: K,
+    request: RequestOf<MetaOperations[K]>,
+    how?: Asking,
+  ): Promise<AnswerOf<MetaOperations[K]>>;
+}
+
+/** A volume's group by itself, on a log that waits for `commit`. */
+export function heldGroup(directory: string): HeldGroup {
+  const engine = new Engine(path.join(directory, 'data.mdb'));
+  const clock = new Clock();
+  const lease = { holds: true };
+  const group = new MetaGroup({
+    id: 1,
+    partition: 1,
+    engine,
+    mayRead: () => lease.holds,
+    monotonic: clock.read,
+    wallClock: clock.read,
+    hashTarget: logic.hashTarget,
+    onApplied: () => undefined,
+  });
+  const { reads, writes } = handlersOf(group, logic, {
+    status: () => assert.fail('not asked here'),
+    clusterInfo: { node: '', bootId: '', metaPorts: [], blockPorts: [] },
+  });
+  const operations = bindOperations(reads, writes);
+  const log = new HeldLog(engine.applied().index);
+  log.addGroup(1, group);
+  group.attach(log);
+  log.lead();
+  if (partitionOf(engine) === undefined) {
+    group
+      .run((transaction, context) => {
+        logic.bootstrap(transaction, context);
+        setPartition(transaction, 1);
+      })
+      .catch((error) => assert.fail(error));
+    log.commit();
+  }
+  const service: Service = (request) => group.receive(operations[request.kind]!, request.body, request);
+  return {
+    group,
+    log,
+    engine,
+    clock,
+    lease,
+    root: 2 ** 38 + 1,
+    ask: (name, request, how) => ask({ service }, name, request, how),
+  };
+}
+
+/** A turn of the event loop: answers that can come have come. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
