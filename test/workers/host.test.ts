@@ -40,6 +40,17 @@ for (const [start, reason] of [
   });
 }
 
+test('when a start fails, the threads that came up are stopped with their hooks before it is rejected', async () => {
+  const order = new SharedArrayBuffer(16);
+  const started = startThreads({
+    threads: [actor('a', { index: 0 }), actor('b', { index: 1, start: 'throw' }), actor('c', { index: 2 })],
+    links: [],
+    shared: { order },
+  });
+  await assert.rejects(started, /b has a reason to die/);
+  assert.deepStrictEqual(Array.from(new Int32Array(order)), [2, 2, 0, 0]);
+});
+
 test('a module that does not exist fails the start', async () => {
   const missing = { name: 'a', module: new URL('./threads/missing.js', import.meta.url), data: null };
   await assert.rejects(startThreads({ threads: [missing], links: [] }), /Cannot find module/);

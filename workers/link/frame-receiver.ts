@@ -23,7 +23,10 @@ export class FrameReceiver {
   /** Steps to the next whole frame; false if there is none yet. */
   next(): boolean {
     const ring = this.ring;
-    while (ring.next()) {
+    while (true) {
+      // What came before is done with; large frames are given back before their batch ends.
+      if (ring.heldBytes >= ring.shareBytes) ring.release();
+      if (!ring.next()) return false;
       if (this.pieces !== null) {
         if (this.addPiece(this.pieces)) return true;
         continue;
@@ -42,7 +45,6 @@ export class FrameReceiver {
       this.filled = 0;
       this.addPiece(this.pieces);
     }
-    return false;
   }
 
   available(): boolean {

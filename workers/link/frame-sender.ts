@@ -26,6 +26,7 @@ export class FrameSender {
       if (at >= 0) {
         place(this.ring.bytes, at, header, body, payload);
         this.ring.commit(length);
+        if (this.ring.pendingBytes >= this.ring.shareBytes) this.ring.publish();
         return true;
       }
     }
@@ -75,6 +76,7 @@ export class FrameSender {
       if (at < 0) break;
       this.ring.bytes.set(frame.subarray(this.sent, this.sent + piece), at);
       this.ring.commit(piece);
+      if (this.ring.pendingBytes >= this.ring.shareBytes) this.ring.publish();
       this.sent += piece;
       if (this.sent < frame.length) continue;
       this.queuedBytes -= frame.length;

@@ -22,6 +22,8 @@ export class RingConsumer {
   readonly bytes: Buffer;
   offset = 0;
   length = 0;
+  /** A quarter of the ring. */
+  readonly shareBytes: number;
   private readonly control: Int32Array;
   private readonly words: Int32Array;
   private readonly capacity: number;
@@ -37,6 +39,7 @@ export class RingConsumer {
   ) {
     this.capacity = capacityOf(shared);
     this.longest = longestMessage(this.capacity);
+    this.shareBytes = this.capacity / 4;
     this.control = new Int32Array(shared, 0, CONTROL_BYTES / 4);
     this.words = new Int32Array(shared, CONTROL_BYTES);
     this.bytes = Buffer.from(shared, CONTROL_BYTES, this.capacity);
@@ -68,6 +71,11 @@ export class RingConsumer {
     if (this.position !== this.seenTail) return true;
     this.seenTail = Atomics.load(this.control, TAIL);
     return this.position !== this.seenTail;
+  }
+
+  /** Bytes of the ring that are read and not released. Past `shareBytes` it is time to release, whatever the batch. */
+  get heldBytes(): number {
+    return (this.position - this.released) | 0;
   }
 
   /** Gives all messages read so far back, and rings the producer if it waits for space. */

@@ -23,6 +23,8 @@ export class RingProducer {
   readonly bytes: Buffer;
   /** No message may be longer. */
   readonly longestMessage: number;
+  /** A quarter of the ring. */
+  readonly shareBytes: number;
   private readonly control: Int32Array;
   private readonly words: Int32Array;
   private readonly capacity: number;
@@ -38,6 +40,7 @@ export class RingProducer {
   ) {
     this.capacity = capacityOf(shared);
     this.longestMessage = longestMessage(this.capacity);
+    this.shareBytes = this.capacity / 4;
     this.control = new Int32Array(shared, 0, CONTROL_BYTES / 4);
     this.words = new Int32Array(shared, CONTROL_BYTES);
     this.bytes = Buffer.from(shared, CONTROL_BYTES, this.capacity);
@@ -77,6 +80,14 @@ export class RingProducer {
     const span = messageSpan(length);
     const untilEnd = this.capacity - (this.position & (this.capacity - 1));
     return this.hasRoom(span <= untilEnd ? span : untilEnd + span);
+  }
+
+  /**
+   * Bytes of the ring that are committed and not published. Past `shareBytes` it is time to publish, whatever the batch,
+   * so that the two threads work at once and not in turns.
+   */
+  get pendingBytes(): number {
+    return (this.position - this.published) | 0;
   }
 
   /** Shows all committed messages to the consumer, and wakes it if it sleeps. */

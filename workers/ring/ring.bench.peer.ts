@@ -44,8 +44,7 @@ while (!consumer.ended()) {
       producer.reserve(consumer.length);
       producer.commit(consumer.length);
     }
-    // Space is given back in batches, but not so late that the producer stands still.
-    if (count % 64 === 0) consumer.release();
+    if (consumer.heldBytes >= consumer.shareBytes) consumer.release();
   }
   consumer.release();
   producer.publish();

@@ -99,6 +99,7 @@ class Peer {
     }
     producer.bytes.set(source, at);
     producer.commit(source.length);
+    if (producer.pendingBytes >= producer.shareBytes) producer.publish();
   }
 }
 

@@ -6,10 +6,14 @@ import { joinHost, type Request } from '../../../workers/index.js';
 export interface EchoData {
   /** Requests answered in a turn; 0: at once. */
   perTurn: number;
+  /** It dies at this request. */
+  diesAt?: number;
 }
 
 const host = joinHost<EchoData | null>();
 const perTurn = host.data?.perTurn ?? 0;
+const diesAt = host.data?.diesAt ?? 0;
+let served = 0;
 const waiting: { request: Request; body: Buffer }[] = [];
 
 function answer(request: Request, body: Buffer): void {
@@ -22,6 +26,7 @@ function answerSome(): void {
 }
 
 host.serve((request) => {
+  if (++served === diesAt) process.exit(11);
   const body = request.body.buffer.subarray(request.body.position, request.body.end);
   if (perTurn === 0) answer(request, body);
   else if (waiting.push({ request, body: Buffer.from(body) }) === 1) setTimeout(answerSome, 1);
