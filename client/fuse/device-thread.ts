@@ -70,7 +70,7 @@ class DeviceReader {
       if (opcode === Opcode.WRITE) {
         Atomics.store(this.slots, FIRST_SLOT + slot, SlotState.ENGINE);
         this.send(slot, buffer, 0, length);
-        slot = this.freeSlot(slot);
+        slot = this.freeSlot();
       } else {
         this.send(INLINE, buffer, length, length);
       }
@@ -102,13 +102,12 @@ class DeviceReader {
     this.producer.publish();
   }
 
-  /** A slot that the engine does not hold; waits until there is one. The last one given away is looked at last. */
-  private freeSlot(last: number): number {
+  /** The first slot that the engine does not hold, so that few are ever touched; waits until there is one. */
+  private freeSlot(): number {
     const count = this.buffers.length;
     for (;;) {
       const freed = Atomics.load(this.slots, FREED);
-      for (let step = 1; step <= count; step++) {
-        const slot = (last + step) % count;
+      for (let slot = 0; slot < count; slot++) {
         if (Atomics.load(this.slots, FIRST_SLOT + slot) === SlotState.FREE) return slot;
       }
       Atomics.wait(this.slots, FREED, freed, WAIT_MS);

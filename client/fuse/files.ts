@@ -1,5 +1,6 @@
 // Operations on open files. Reads go straight into the buffer that is written to the kernel; writes come from the memory
-// into which a device thread read them.
+// into which a device thread read them. Where an append goes is decided here, write by write, and kept from the VFS: the
+// flag can change after the open (fcntl), and pages written back through such a handle have their place.
 
 import {
   decodeCreate,
@@ -61,7 +62,7 @@ export const open: Handler = async (context, request) => {
   if ((flags & OpenFlag.TRUNCATE) !== 0) {
     await dropPrivileges(context, request.inode, (openFlags & OpenRequestFlag.KILL_SUIDGID) !== 0);
   }
-  const { handle, attr } = await context.vfs.open(request.inode, flags);
+  const { handle, attr } = await context.vfs.open(request.inode, flags & ~OpenFlag.APPEND);
   context.nodes.note(attr);
   if ((flags & OpenFlag.TRUNCATE) !== 0) context.nodes.change(request.inode);
   const fh = addFile(context, handle, flags);
@@ -70,7 +71,13 @@ export const open: Handler = async (context, request) => {
 
 export const create: Handler = async (context, request) => {
   const { flags, mode, name } = decodeCreate(request.buffer, request.at, request.end);
-  const { handle, attr } = await context.vfs.create(request.inode, checkName(name), mode, flags, request.who);
+  const { handle, attr } = await context.vfs.create(
+    request.inode,
+    checkName(name),
+    mode,
+    flags & ~OpenFlag.APPEND,
+    request.who,
+  );
   context.nodes.change(request.inode);
   await answerCreate(context, request.unique, request.inode, { handle, attr, flags });
 };

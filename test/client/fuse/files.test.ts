@@ -201,3 +201,23 @@ test('bits of privilege fall when others write', () =>
     },
     { allowOther: true },
   ));
+
+test('pages written back through a handle that appends stay in their place', () =>
+  withMount(async (mounted) => {
+    const script = `
+import mmap, os, fcntl
+open('file', 'wb').write(b'.' * 10000)
+f = os.open('file', os.O_RDWR | os.O_APPEND)
+m = mmap.mmap(f, 10000)
+m[5000:5005] = b'here!'
+m.flush()
+m.close()
+os.write(f, b'end')
+fcntl.fcntl(f, fcntl.F_SETFL, 0)
+os.pwrite(f, b'front', 0)
+os.close(f)
+whole = open('file', 'rb').read()
+assert len(whole) == 10003 and whole[5000:5005] == b'here!' and whole[-3:] == b'end' and whole[:5] == b'front', whole
+`;
+    await run('python3', ['-c', script], mounted.directory);
+  }));

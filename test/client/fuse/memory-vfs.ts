@@ -21,7 +21,7 @@ interface Handle extends FileHandle {
 
 const O_TRUNC = 0o1000;
 const O_EXCL = 0o200;
-const FILE_BYTES = 2 ** 31;
+const FILE_BYTES = 2 ** 32;
 
 function fail(status: Status, what: string): never {
   throw new OfsError(status, what);

@@ -200,3 +200,30 @@ assert db.execute('select count(*) from t').fetchone() == (2000,)
     await run('python3', ['-c', script], mounted.directory);
     await until('everything is released', async () => (await mounted.state()).opens === 0);
   }));
+
+test('a file handle, as an NFS server keeps them, opens what it names, and is stale when that is gone', () =>
+  withMount(async (mounted) => {
+    const script = `
+import ctypes, os, errno
+libc = ctypes.CDLL(None, use_errno=True)
+class Handle(ctypes.Structure):
+    _fields_ = [('bytes', ctypes.c_uint), ('type', ctypes.c_int), ('data', ctypes.c_ubyte * 128)]
+os.makedirs('a/b')
+with open('a/b/f', 'w') as f: f.write('found')
+handle, mount_id = Handle(bytes=128), ctypes.c_int()
+assert libc.name_to_handle_at(-100, b'a/b/f', ctypes.byref(handle), ctypes.byref(mount_id), 0) == 0
+root = os.open('.', os.O_RDONLY)
+def open_handle():
+    return libc.open_by_handle_at(root, ctypes.byref(handle), os.O_RDONLY)
+fd = open_handle()
+assert fd >= 0 and os.read(fd, 10) == b'found', os.strerror(ctypes.get_errno())
+os.close(fd)
+with open('/proc/sys/vm/drop_caches', 'w') as f: f.write('2')
+fd = open_handle()
+assert fd >= 0 and os.read(fd, 10) == b'found', os.strerror(ctypes.get_errno())
+os.close(fd)
+os.unlink('a/b/f')
+assert open_handle() == -1 and ctypes.get_errno() == errno.ESTALE, os.strerror(ctypes.get_errno())
+`;
+    await run('python3', ['-c', script], mounted.directory);
+  }));
