@@ -60,7 +60,7 @@ export async function sealVolume(volume: Volume, context: CompactionContext): Pr
     return;
   }
   context.step('seal');
-  volume.sealFiles();
+  await volume.sealFiles();
   const deleted: number[] = [];
   volume.deleted = deleted;
   volume.release();
@@ -74,9 +74,7 @@ async function copyTable(volume: Volume, context: CompactionContext): Promise<In
   const old = volume.table;
   const table = IndexTable.make(context.arena, volume.liveNeedles, volume.cookie, 'exact');
   for (let from = 0; from < old.capacity; from += SLOTS_PER_TURN) {
-    for (const at of old.slots(from, SLOTS_PER_TURN)) {
-      if (old.isLive(at)) table.insert(old.key(at), facts(old, at, old.offset(at)));
-    }
+    old.forEachLive(from, SLOTS_PER_TURN, (at) => table.insert(old.key(at), facts(old, at, old.offset(at))));
     await pause();
   }
   return table;
@@ -119,9 +117,10 @@ export async function compactVolume(volume: Volume, context: CompactionContext):
     copy = beginCopy(volume, context);
     if (!(await copyNeedles(volume, copy, context))) return 0;
     context.step('copied');
+    await context.disk.fdatasync(copy.index.fd);
     await volume.hold();
     try {
-      finishCopy(volume, copy, deleted, context);
+      await finishCopy(volume, copy, deleted, context);
       swapping = true;
       const before = volume.tail;
       swap(volume, copy, context);
@@ -173,9 +172,9 @@ async function livingOffsets(volume: Volume): Promise<Float64Array> {
   const offsets = new Float64Array(volume.liveNeedles);
   let count = 0;
   for (let from = 0; from < table.capacity; from += SLOTS_PER_TURN) {
-    for (const at of table.slots(from, SLOTS_PER_TURN)) {
-      if (table.isLive(at) && count < offsets.length) offsets[count++] = table.offset(at);
-    }
+    table.forEachLive(from, SLOTS_PER_TURN, (at) => {
+      offsets[count++] = table.offset(at);
+    });
     await pause();
   }
   return offsets.subarray(0, count).sort();
@@ -262,7 +261,12 @@ function recook(buffer: Buffer, at: number, length: number, cookie: number): voi
 }
 
 /** Enters what was deleted since the copy began, and syncs both files. The volume is held. */
-function finishCopy(volume: Volume, copy: Copy, deleted: readonly number[], context: CompactionContext): void {
+async function finishCopy(
+  volume: Volume,
+  copy: Copy,
+  deleted: readonly number[],
+  context: CompactionContext,
+): Promise<void> {
   copy.index.add({ kind: IndexKind.SEAL, blocks: 0, key: volume.nextSequence, offset: 0, length: 0, session: 0 });
   const each = NEEDLE_HEADER_BYTES + trailerBytes(0);
   const tombstones = Buffer.alloc(deleted.length * each);
@@ -280,10 +284,10 @@ function finishCopy(volume: Volume, copy: Copy, deleted: readonly number[], cont
   }
   if (bytes > 0) writeAllSync(context.disk, copy.dataFd, [tombstones.subarray(0, bytes)], bytes, copy.tail);
   copy.tail += bytes;
-  fs.fsyncSync(copy.dataFd);
+  await context.disk.fdatasync(copy.dataFd);
   copy.index.flush();
-  fs.fsyncSync(copy.index.fd);
   copy.index.unsynced = 0;
+  await context.disk.fdatasync(copy.index.fd);
   context.step('synced');
 }
 

@@ -101,13 +101,16 @@ export class IndexTable {
     return -1;
   }
 
-  /** Enters a needle; its key must not be there. `stamp` 0 says that it was not touched lately. */
-  insert(key: number, needle: { offset: number; length: number; session: number; stamp: number }): void {
+  /**
+   * Enters a needle; false when its key is there already. `stamp` 0 says that it was not touched lately. There must be
+   * room.
+   */
+  insert(key: number, needle: { offset: number; length: number; session: number; stamp: number }): boolean {
     const words = this.words;
     const step = this.step(key);
     let slot = this.home(key);
     while (words[slot * SLOT_WORDS] !== 0) {
-      assert((words[slot * SLOT_WORDS]! & ~DEAD) !== key + 1, `key ${key} is in the table already`);
+      if ((words[slot * SLOT_WORDS]! & ~DEAD) === key + 1) return false;
       slot += step;
       if (slot >= this.place.capacity) slot -= this.place.capacity;
     }
@@ -120,6 +123,7 @@ export class IndexTable {
     words[at + 4] = needle.session % WORD;
     words[at + 5] = Math.floor(needle.session / WORD);
     Atomics.store(words, at, key + 1);
+    return true;
   }
 
   /** Marks the needle at `at` (of `find`) deleted. */
@@ -166,9 +170,12 @@ export class IndexTable {
     return Atomics.load(this.words, at + 3);
   }
 
-  /** The first words of all slots in use, living or not, from slot `from` on, at most `slots` looked at. */
-  *slots(from = 0, slots = this.place.capacity): Generator<number> {
-    const end = Math.min(this.place.capacity, from + slots);
-    for (let slot = from; slot < end; slot++) if (this.words[slot * SLOT_WORDS] !== 0) yield slot * SLOT_WORDS;
+  /** Calls with the first word of every living slot among `slots` from slot `from` on. */
+  forEachLive(from: number, slots: number, visit: (at: number) => void): void {
+    const end = Math.min(this.place.capacity, from + slots) * SLOT_WORDS;
+    for (let at = from * SLOT_WORDS; at < end; at += SLOT_WORDS) {
+      const word = this.words[at]!;
+      if (word !== 0 && (word & DEAD) === 0) visit(at);
+    }
   }
 }

@@ -1,31 +1,80 @@
-// Living keys of a table in order, a page at a time, though the table is not ordered: one pass counts keys by range, so
-// that the second takes just the page, and only the page is sorted (a table of a million: 20 ms for any page).
+// Living blocks of a volume in order, a page at a time, though its table is not ordered: one pass counts keys by range,
+// so that the second takes just the page, and only the page is sorted. It yields between, since the thread has writers
+// to answer; a table that is replaced meanwhile is begun again.
 
 import { VOLUME_KEYS } from '../../proto/block/index.js';
+import { limits } from '../../proto/limits.js';
+import { OfsError, Status } from '../../proto/status.js';
 import type { IndexTable } from './index-table.js';
+import type { Volume } from './volume.js';
 
-/** The most blocks of a page of blockList. */
-export const LIST_BLOCKS = 65_536;
 const RANGES = 65_536;
 const RANGE_KEYS = VOLUME_KEYS / RANGES;
+const SLOTS_PER_TURN = 65_536;
+const BLOCKS_PER_TURN = 4096;
+const TRIES = 4;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** The first `limit` living keys above `after`; `end` when there are no more. */
-export function listKeys(table: IndexTable, after: number, limit: number): { keys: Uint32Array; end: boolean } {
-  const counts = new Uint32Array(RANGES);
-  for (const at of table.slots()) {
-    const key = table.key(at);
-    if (key > after && table.isLive(at)) counts[Math.floor(key / RANGE_KEYS)]!++;
+export interface ListedBlocks {
+  blocks: { block: number; length: number; session: number }[];
+  /** Whether there are no more. */
+  end: boolean;
+}
+
+/** The first `limit` living blocks with a key above `after`. Throws OfsError BUSY when the volume never rests. */
+export async function listBlocks(volume: Volume, after: number, limit: number): Promise<ListedBlocks> {
+  const most = Math.max(1, Math.min(limit, limits.blockListEntries));
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const listed = await listOnce(volume, volume.table, after, most);
+    if (listed !== null) return listed;
   }
+  throw new OfsError(Status.BUSY, `volume ${volume.number} is being compacted; list it again`);
+}
+
+async function listOnce(volume: Volume, table: IndexTable, after: number, limit: number): Promise<ListedBlocks | null> {
+  const counts = new Uint32Array(RANGES);
+  const counted = await forEachKey(volume, table, (key) => {
+    if (key > after) counts[Math.floor(key / RANGE_KEYS)]!++;
+  });
+  if (!counted) return null;
   let total = 0;
   let range = 0;
   while (range < RANGES && total <= limit) total += counts[range++]!;
   const below = range * RANGE_KEYS;
   const keys = new Uint32Array(total);
   let count = 0;
-  for (const at of table.slots()) {
-    const key = table.key(at);
-    if (key > after && key < below && table.isLive(at)) keys[count++] = key;
+  const collected = await forEachKey(volume, table, (key) => {
+    if (key <= after || key >= below) return;
+    if (count < total) keys[count] = key;
+    count++;
+  });
+  // More than were counted: blocks were appended meanwhile, and the page might miss one in its midst.
+  if (!collected || count > total) return null;
+  const page = keys.subarray(0, count).sort().subarray(0, limit);
+  const blocks = await describe(volume, table, page);
+  return blocks === null ? null : { blocks, end: total <= limit && below === VOLUME_KEYS };
+}
+
+async function forEachKey(volume: Volume, table: IndexTable, visit: (key: number) => void): Promise<boolean> {
+  for (let from = 0; from < table.capacity; from += SLOTS_PER_TURN) {
+    if (volume.table !== table) return false;
+    table.forEachLive(from, SLOTS_PER_TURN, (at) => visit(table.key(at)));
+    await turn();
   }
-  keys.subarray(0, count).sort();
-  return { keys: keys.subarray(0, Math.min(count, limit)), end: count <= limit && below === VOLUME_KEYS };
+  return volume.table === table;
+}
+
+async function describe(volume: Volume, table: IndexTable, keys: Uint32Array): Promise<ListedBlocks['blocks'] | null> {
+  const blocks: ListedBlocks['blocks'] = [];
+  for (const [index, key] of keys.entries()) {
+    if (index % BLOCKS_PER_TURN === BLOCKS_PER_TURN - 1) {
+      await turn();
+      if (volume.table !== table) return null;
+    }
+    const slot = table.find(key);
+    if (slot < 0) continue;
+    const block = volume.number * VOLUME_KEYS + key;
+    blocks.push({ block, length: table.length(slot), session: table.session(slot) });
+  }
+  return blocks;
 }

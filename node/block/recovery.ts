@@ -16,6 +16,7 @@ import {
   NEEDLE_HEADER_BYTES,
   NEEDLE_MAGIC,
   needleBytes,
+  parseIndexLine,
   readIndexLine,
   readNeedleHeader,
   readSuperblock,
@@ -28,6 +29,8 @@ import { DecodeError } from '../../proto/codec.js';
 import { blobSequence, blockVolume } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
 import { type Disk, dataPath, IndexFile, indexPath, readUpTo, removeFile, syncDirectory, UNFINISHED } from './files.js';
+
+const LINES_PER_WRITE = 4096;
 
 export interface RecoveredVolume {
   superblock: Superblock;
@@ -65,8 +68,8 @@ export function recoverVolume(
   try {
     const superblock = openSuperblock(directory, dataFd, volume, warn);
     finishSwap(directory, superblock, disk);
-    const lines = readIndex(indexPath(directory, volume), superblock, fs.fstatSync(dataFd).size);
-    return repair(directory, dataFd, superblock, lines, warn);
+    const { lines, summary } = readIndex(indexPath(directory, volume), superblock, fs.fstatSync(dataFd).size);
+    return repair(directory, dataFd, { superblock, lines, summary }, warn);
   } catch (error) {
     fs.closeSync(dataFd);
     throw error;
@@ -131,35 +134,40 @@ function readWords(file: string, most: number): Int32Array {
   }
 }
 
-/** The index up to its first line that does not verify, or that the data file cannot hold. */
-function readIndex(file: string, superblock: Superblock, dataBytes: number): Lines {
-  if (!fs.existsSync(file)) return { words: new Int32Array(0), trusted: 0, total: 0 };
-  const words = readWords(file, Number.MAX_SAFE_INTEGER);
+/** The index up to its first line that does not verify, or that the data file cannot hold; and what that tells. */
+function readIndex(file: string, superblock: Superblock, dataBytes: number): { lines: Lines; summary: Summary } {
+  const words = fs.existsSync(file) ? readWords(file, Number.MAX_SAFE_INTEGER) : new Int32Array(0);
   const total = words.length / INDEX_LINE_WORDS;
+  const summary: Summary = {
+    tail: SUPERBLOCK_BYTES,
+    sealed: superblock.sealed,
+    nextSequence: superblock.nextSequence,
+    needles: 0,
+  };
   const line = emptyIndexLine();
-  let end = SUPERBLOCK_BYTES;
   let trusted = 0;
   for (; trusted < total; trusted++) {
     if (!readIndexLine(words, trusted * INDEX_LINE_WORDS, line, superblock.cookie)) break;
+    if ((trusted === 0) !== (line.kind === IndexKind.HEAD)) break;
     if (trusted === 0) {
-      const ours = line.kind === IndexKind.HEAD && line.key === superblock.volume && line.length === superblock.cookie;
-      if (!ours) break;
-    } else if (line.kind === IndexKind.NEEDLE || line.kind === IndexKind.TOMBSTONE) {
-      if (line.offset < end || line.offset + needleBytes(line.length) > dataBytes) break;
-      end = line.offset + needleBytes(line.length);
-    } else if (line.kind !== IndexKind.SEAL) break;
+      if (line.key !== superblock.volume || line.length !== superblock.cookie) break;
+      continue;
+    }
+    if (line.kind !== IndexKind.SEAL) {
+      if (line.offset < summary.tail || line.offset + needleBytes(line.length) > dataBytes) break;
+    }
+    advance(summary, line);
   }
-  return { words, trusted, total };
+  return { lines: { words, trusted, total }, summary };
 }
 
 function repair(
   directory: string,
   dataFd: number,
-  superblock: Superblock,
-  lines: Lines,
+  known: { superblock: Superblock; lines: Lines; summary: Summary },
   warn: (message: string) => void,
 ): RecoveredVolume {
-  const summary = summarize(lines, superblock);
+  const { superblock, lines, summary } = known;
   const dataBytes = fs.fstatSync(dataFd).size;
   const scanned = scanNeedles(dataFd, summary.tail, dataBytes, superblock);
   for (const line of scanned) advance(summary, line);
@@ -176,7 +184,7 @@ function repair(
     forEach: (visit) => {
       const line = emptyIndexLine();
       for (let at = 1; at < lines.trusted; at++) {
-        readIndexLine(lines.words, at * INDEX_LINE_WORDS, line, superblock.cookie);
+        parseIndexLine(lines.words, at * INDEX_LINE_WORDS, line);
         if (line.kind !== IndexKind.SEAL) visit(line);
       }
       for (const found of scanned) visit(found);
@@ -189,21 +197,6 @@ interface Summary {
   sealed: boolean;
   nextSequence: number;
   needles: number;
-}
-
-function summarize(lines: Lines, superblock: Superblock): Summary {
-  const summary: Summary = {
-    tail: SUPERBLOCK_BYTES,
-    sealed: superblock.sealed,
-    nextSequence: superblock.nextSequence,
-    needles: 0,
-  };
-  const line = emptyIndexLine();
-  for (let at = 1; at < lines.trusted; at++) {
-    readIndexLine(lines.words, at * INDEX_LINE_WORDS, line, superblock.cookie);
-    advance(summary, line);
-  }
-  return summary;
 }
 
 function advance(summary: Summary, line: IndexLine): void {
@@ -254,7 +247,10 @@ function repairIndex(file: string, superblock: Superblock, lines: Lines, scanned
         length: superblock.cookie,
       });
     }
-    for (const line of scanned) index.add(line);
+    for (const [at, line] of scanned.entries()) {
+      index.add(line);
+      if (at % LINES_PER_WRITE === LINES_PER_WRITE - 1) index.flush();
+    }
     index.flush();
     fs.fsyncSync(fd);
     index.unsynced = 0;

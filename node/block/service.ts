@@ -12,7 +12,7 @@ import { OfsError, Status } from '../../proto/status.js';
 import type { Request, Service } from '../../workers/channel.js';
 import { Arena } from './arena.js';
 import { type Disk, systemDisk } from './files.js';
-import { LIST_BLOCKS, listKeys } from './listing.js';
+import { listBlocks } from './listing.js';
 import { type BlockReader, openBlockReader } from './reader.js';
 import { BlockStore, type BlockWrite } from './store.js';
 import type { Append } from './volume.js';
@@ -270,21 +270,16 @@ class BlockService {
     const { volume: number, after, limit } = blockOperations.blockList.request.read(request.body);
     const volume = this.store.volumes.get(number);
     if (volume === undefined) throw new OfsError(Status.NO_SUCH_VOLUME, `volume ${number} is not on this thread`);
-    const base = number * VOLUME_KEYS;
-    const afterKey = Math.min(after - base, VOLUME_KEYS);
-    const { keys, end } = listKeys(volume.table, afterKey, Math.max(1, Math.min(limit, LIST_BLOCKS)));
-    const blocks: { block: number; length: number; session: number }[] = [];
-    for (const key of keys) {
-      const slot = volume.table.find(key);
-      blocks.push({ block: base + key, length: volume.table.length(slot), session: volume.table.session(slot) });
-    }
-    answer(request, blockOperations.blockList, { blocks, end });
+    const afterKey = Math.min(after - number * VOLUME_KEYS, VOLUME_KEYS);
+    this.run(request, async () => {
+      answer(request, blockOperations.blockList, await listBlocks(volume, afterKey, limit));
+    });
   }
 
   private stats(request: Request): void {
     const volumes = [...this.store.volumes.values()].map((volume) => ({
       volume: volume.number,
-      sealed: volume.sealed ? 1 : 0,
+      sealed: volume.sealed || volume.sealing ? 1 : 0,
       fileBytes: volume.tail,
       liveBytes: volume.liveBytes,
       needles: volume.needles,

@@ -24,9 +24,10 @@ import {
 } from './files.js';
 import { IndexTable } from './index-table.js';
 import { type RecoveredVolume, recoverVolume } from './recovery.js';
+import { Reserve } from './reserve.js';
 import { type Append, Volume } from './volume.js';
 
-export interface StoreOptions extends Omit<CompactionContext, 'noSpace' | 'space' | 'stopping'> {
+export interface StoreOptions extends Omit<CompactionContext, 'noSpace' | 'freeReserve' | 'space' | 'stopping'> {
   readonly thread: number;
   readonly threads: number;
 }
@@ -45,6 +46,7 @@ export class BlockStore {
   private readonly sealedOpen = new Set<Volume>();
   private highest = 0;
   private readonly context: CompactionContext;
+  private readonly reserve: Reserve;
   private full = false;
   private noSpaceUntil = 0;
   private readonly sealing = new Set<Promise<void>>();
@@ -57,6 +59,7 @@ export class BlockStore {
     assert(options.volumeBytes <= limits.volumeBytes && options.volumeNeedles <= limits.volumeNeedles);
     assert(options.volumeBytes >= needleBytes(limits.blockBytes) + SUPERBLOCK_BYTES, 'a volume holds a block');
     assert(options.thread >= 0 && options.thread < options.threads && options.threads <= limits.threads);
+    this.reserve = new Reserve(options.directory, options.thread);
     this.context = {
       ...options,
       fatal: (error) => {
@@ -65,8 +68,9 @@ export class BlockStore {
       },
       noSpace: () => this.refuseAppends(),
       space: () => {
-        this.full = false;
+        if (this.reserve.held) this.full = false;
       },
+      freeReserve: () => this.reserve.giveUp(),
       stopping: () => this.closing,
     };
   }
@@ -80,6 +84,7 @@ export class BlockStore {
       if (data) this.recoverOne(volume);
       else if (index) this.context.warn(`${dataPath(directory, volume)} is missing, its index is not; restore it`);
     }
+    this.reserve.ensure();
     this.timer = setInterval(() => this.compactWorst(), limits.compactIntervalMs);
     this.timer.unref();
   }
@@ -212,7 +217,7 @@ export class BlockStore {
   private retrySpace(): boolean {
     if (performance.now() < this.noSpaceUntil) return false;
     this.noSpaceUntil = performance.now() + limits.noSpaceRetryMs;
-    return true;
+    return this.reserve.ensure();
   }
 
   private seal(volume: Volume): void {

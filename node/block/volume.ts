@@ -7,6 +7,7 @@
 
 import assert from 'node:assert';
 import fs from 'node:fs';
+import { promisify } from 'node:util';
 import {
   IndexKind,
   NEEDLE_HEADER_BYTES,
@@ -31,9 +32,11 @@ export interface VolumeContext {
   readonly volumeNeedles: number;
   warn(message: string): void;
   fatal(error: Error): void;
-  /** A write found no space. */
+  /** A write found no space: appends are refused for a while. */
   noSpace(): void;
-  /** A write found space. */
+  /** Frees what is kept back for tombstones; false when there was nothing. */
+  freeReserve(): boolean;
+  /** A needle found space. */
   space(): void;
 }
 
@@ -61,6 +64,7 @@ export interface VolumeState {
   table: IndexTable;
 }
 
+const fsync = promisify(fs.fsync);
 const ZEROS = Buffer.alloc(limits.volumeZeroBytes);
 const NO_CHECKSUMS: readonly number[] = [];
 
@@ -292,9 +296,13 @@ export class Volume {
     if (!isNoSpace(error)) throw error;
     this.cutTail();
     this.context.noSpace();
-    for (const append of batch) this.forget(append);
+    const tombstones = batch.filter((append) => append.data === null);
+    const again = tombstones.length > 0 && this.context.freeReserve();
+    const refused = again ? batch.filter((append) => append.data !== null) : batch;
+    if (again) this.pending = [...tombstones, ...this.pending];
+    for (const append of refused) this.forget(append);
     this.ended();
-    for (const append of batch) append.finish(Status.NOSPC);
+    for (const append of refused) append.finish(Status.NOSPC);
   }
 
   private forget(append: Append): void {
@@ -311,7 +319,8 @@ export class Volume {
       if (append.data === null) this.applyTombstone(append.key, append.blocks);
       else {
         const stamp = this.context.arena.epoch;
-        this.table.insert(append.key, { offset: this.tail, length, session: append.session, stamp });
+        const fresh = this.table.insert(append.key, { offset: this.tail, length, session: append.session, stamp });
+        assert(fresh, `key ${append.key} of volume ${this.number} was written twice`);
         this.context.arena.touched(length);
         this.liveNeedles++;
         this.liveBytes += length;
@@ -329,7 +338,7 @@ export class Volume {
     }
     this.index.flush();
     this.syncIndex();
-    this.context.space();
+    if (batch.some((append) => append.data !== null)) this.context.space();
     this.ended();
     for (const append of batch) append.finish(Status.OK);
   }
@@ -345,9 +354,8 @@ export class Volume {
 
   /** Enters a needle found at a start; false when its key stands already. */
   load(needle: { key: number; offset: number; length: number; session: number }): boolean {
-    if (this.table.find(needle.key) !== -1) return false;
     const { offset, length, session } = needle;
-    this.table.insert(needle.key, { offset, length, session, stamp: 0 });
+    if (!this.table.insert(needle.key, { offset, length, session, stamp: 0 })) return false;
     this.liveNeedles++;
     this.liveBytes += length;
     return true;
@@ -410,20 +418,13 @@ export class Volume {
   }
 
   /** Cuts the space written ahead and records the seal; held. */
-  sealFiles(): void {
+  async sealFiles(): Promise<void> {
     this.cutTail();
-    fs.fsyncSync(this.dataFd);
-    this.index.add({
-      kind: IndexKind.SEAL,
-      blocks: 0,
-      key: this.nextSequence,
-      offset: 0,
-      length: 0,
-      session: 0,
-    });
+    await fsync(this.dataFd);
+    this.index.add({ kind: IndexKind.SEAL, blocks: 0, key: this.nextSequence, offset: 0, length: 0, session: 0 });
     this.index.flush();
-    this.context.disk.fdatasyncSync(this.index.fd);
     this.index.unsynced = 0;
+    await this.context.disk.fdatasync(this.index.fd);
     this.sealed = true;
   }
 

@@ -77,16 +77,20 @@ export function writeIndexLine(words: Int32Array, at: number, line: IndexLine, c
 
 /** Reads the line at word `at` into `line`; false when it does not verify. */
 export function readIndexLine(words: Int32Array, at: number, line: IndexLine, cookie: number): boolean {
-  const first = words[at]!;
-  const kind = first & 0xff;
+  const kind = words[at]! & 0xff;
   if (kind < IndexKind.HEAD || kind > IndexKind.SEAL) return false;
   if (lineCrc(words, at, kind === IndexKind.HEAD ? 0 : cookie) !== words[at + 7]) return false;
-  line.kind = kind;
+  parseIndexLine(words, at, line);
+  return kind === IndexKind.HEAD ? line.blocks === VERSION : line.session <= Number.MAX_SAFE_INTEGER;
+}
+
+/** Reads a line that was verified before. */
+export function parseIndexLine(words: Int32Array, at: number, line: IndexLine): void {
+  const first = words[at]!;
+  line.kind = first & 0xff;
   line.blocks = first >>> 8;
   line.key = words[at + 1]! >>> 0;
   line.offset = (words[at + 2]! >>> 0) * 8;
   line.length = words[at + 3]! >>> 0;
   line.session = (words[at + 4]! >>> 0) + (words[at + 5]! >>> 0) * WORD;
-  if (kind === IndexKind.HEAD) return line.blocks === VERSION;
-  return line.session <= Number.MAX_SAFE_INTEGER;
 }

@@ -47,7 +47,8 @@ async function writer(): Promise<void> {
     );
     tell(`W ${value.blob} ${length} ${mine}`);
     living.push(value.blob);
-    if (mine % 3 === 0) continue;
+    // Every third block stays, unless volumes are to be dropped.
+    if (mine % 3 === 0 && stopStep !== 'dropping') continue;
     const [victim] = living.splice((mine * 13) % living.length, 1);
     tell(`d ${victim}`);
     await call(service, 'blockDelete', { blobs: [{ blob: victim!, blocks: 16 }] });

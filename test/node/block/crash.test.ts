@@ -43,7 +43,11 @@ function live(
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const limit = setTimeout(() => child.kill('SIGKILL'), CHILD_LIMIT_MS);
+    let late = false;
+    const limit = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, CHILD_LIMIT_MS);
     let rest = '';
     let errors = '';
     let count = 0;
@@ -59,7 +63,8 @@ function live(
     });
     child.on('close', (_code, signal) => {
       clearTimeout(limit);
-      if (signal === 'SIGKILL') resolve(count);
+      if (late) reject(new Error(`the child did not come to ${options.stopAt ?? 'its lines'} in time`));
+      else if (signal === 'SIGKILL') resolve(count);
       else reject(new Error(`the child ended by itself: ${errors}`));
     });
   });

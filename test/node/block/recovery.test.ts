@@ -4,6 +4,7 @@ import assert from 'node:assert';
 import fs from 'node:fs';
 import { test } from 'node:test';
 import { INDEX_LINE_BYTES, NEEDLE_HEADER_BYTES, needleBytes, SUPERBLOCK_BYTES } from '../../../proto/block/index.js';
+import { limits } from '../../../proto/limits.js';
 import { Status } from '../../../proto/status.js';
 import { BlockNode, patternBytes, seededBelow, statusOf } from './support.js';
 
@@ -253,4 +254,20 @@ test('a needle that another file left on the disk is not taken for one of this v
   assert.ok(stopped.offsets[0] === SUPERBLOCK_BYTES);
   await stopped.node.close();
   await other.node.close();
+});
+
+test('an index of more lines than wait in memory is made whole from the data', async () => {
+  const node = await BlockNode.open();
+  const count = limits.indexBacklogLines + 5000;
+  const data = patternBytes(8, 1);
+  for (let at = 0; at < count; at += 1024) {
+    await Promise.all(Array.from({ length: Math.min(1024, count - at) }, () => node.write(data)));
+  }
+  const file = node.file(VOLUME, 'index');
+  await node.stop();
+  const whole = fs.readFileSync(file);
+  fs.rmSync(file);
+  const again = await BlockNode.open(node.directory);
+  assert.ok(fs.readFileSync(file).equals(whole));
+  await again.close();
 });
