@@ -131,6 +131,8 @@ export const limits = {
   /** Kept on the disk of each block thread, so that a full disk still takes deletions. */
   blockReserveBytes: 16 * MIB,
   compactHolePercent: 50,
+  /** A volume that still grows is sealed for a compaction asked for by hand only if it gives back this much. */
+  compactOpenHoleBytes: 64 * MIB,
   compactIntervalMs: 10_000,
   compactBytesPerSecond: 64 * MIB,
   compactStepBytes: 4 * MIB,

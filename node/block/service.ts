@@ -66,6 +66,12 @@ export async function openBlockService(options: BlockServiceOptions): Promise<Bl
 
 const writer = new Writer();
 
+function decodeBody<Q>(request: Request, operation: Operation<Q, unknown>): Q {
+  const value = operation.request.read(request.body);
+  if (request.body.remaining !== 0) throw new DecodeError(`${request.body.remaining} bytes behind the request`);
+  return value;
+}
+
 function answer<A>(request: Request, operation: Operation<unknown, A>, value: A, payload?: Uint8Array[]): void {
   writer.reset();
   operation.answer.write(writer, value);
@@ -177,7 +183,7 @@ class BlockService {
   }
 
   private write(request: Request): void {
-    const { session, blob, index, checksums } = blockOperations.blockWrite.request.read(request.body);
+    const { session, blob, index, checksums } = decodeBody(request, blockOperations.blockWrite);
     const data = request.payload;
     checkWrite(blob, index, data.length, checksums.length);
     if (request.session !== 0) checkData(data, checksums);
@@ -202,7 +208,7 @@ class BlockService {
   }
 
   private delete(request: Request): void {
-    const { blobs } = blockOperations.blockDelete.request.read(request.body);
+    const { blobs } = decodeBody(request, blockOperations.blockDelete);
     const { thread, threads } = this.options;
     for (const { blob, blocks } of blobs) {
       const ours = blockVolume(blob) % threads === thread && blob % BLOB_BLOCKS === 0;
@@ -228,7 +234,7 @@ class BlockService {
 
   /** Reads for other processes are bounded in number and bytes; the queue is bounded by what their peers may ask. */
   private read(request: Request): void {
-    const range = blockOperations.blockRead.request.read(request.body);
+    const range = decodeBody(request, blockOperations.blockRead);
     if (this.readQueue.length >= limits.queueRequests) throw new OfsError(Status.BUSY, 'too many reads wait');
     this.readQueue.push(() => this.run(request, () => this.readPieces(request, range)));
     this.startReads();
@@ -260,14 +266,14 @@ class BlockService {
   }
 
   private locate(request: Request): void {
-    const { block } = blockOperations.blockLocate.request.read(request.body);
+    const { block } = decodeBody(request, blockOperations.blockLocate);
     this.run(request, async () => {
       answer(request, blockOperations.blockLocate, await this.reader.locate(block));
     });
   }
 
   private list(request: Request): void {
-    const { volume: number, after, limit } = blockOperations.blockList.request.read(request.body);
+    const { volume: number, after, limit } = decodeBody(request, blockOperations.blockList);
     const volume = this.store.volumes.get(number);
     if (volume === undefined) throw new OfsError(Status.NO_SUCH_VOLUME, `volume ${number} is not on this thread`);
     const afterKey = Math.min(after - number * VOLUME_KEYS, VOLUME_KEYS);
@@ -289,7 +295,7 @@ class BlockService {
   }
 
   private compact(request: Request): void {
-    const { holePercent } = blockOperations.volumeCompact.request.read(request.body);
+    const { holePercent } = decodeBody(request, blockOperations.volumeCompact);
     if (holePercent > 100) throw new OfsError(Status.INVAL, `${holePercent} percent of holes is more than all`);
     this.run(request, async () => {
       answer(request, blockOperations.volumeCompact, await this.store.compact(holePercent));

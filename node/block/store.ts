@@ -291,7 +291,10 @@ export class BlockStore {
   }
 
   private async compactAll(percent: number): Promise<{ freedBytes: number; volumes: number }> {
-    for (const volume of [...this.open]) if (holePercent(volume) > percent) this.seal(volume);
+    for (const volume of [...this.open]) {
+      const holes = volume.tail - volume.liveBytes;
+      if (holePercent(volume) > percent && holes >= limits.compactOpenHoleBytes) this.seal(volume);
+    }
     await Promise.all(this.sealing);
     const result = { freedBytes: 0, volumes: 0 };
     for (const volume of this.candidates(percent)) {

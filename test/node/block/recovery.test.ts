@@ -271,3 +271,37 @@ test('an index of more lines than wait in memory is made whole from the data', a
   assert.ok(fs.readFileSync(file).equals(whole));
   await again.close();
 });
+
+test('a swap of which the disk kept one rename, either one, loses nothing', async () => {
+  const node = await BlockNode.open(undefined, { volumeNeedles: 30 });
+  const blobs: number[] = [];
+  for (let at = 0; at < 31; at++) blobs.push(await node.write(patternBytes(100 + at, at)));
+  const gone = blobs.slice(3, 20);
+  await node.delete(...gone);
+  const read = () => [node.file(VOLUME, 'needles'), node.file(VOLUME, 'index')].map((file) => fs.readFileSync(file));
+  await node.reopen();
+  const [oldData, oldIndex] = read() as [Buffer, Buffer];
+  await node.compact(0);
+  const [newData, newIndex] = read() as [Buffer, Buffer];
+  await node.stop();
+  assert.ok(newData.length < oldData.length);
+  for (const [data, index, unfinished] of [
+    [newData, oldIndex, newIndex],
+    [newData, oldIndex, null],
+    [oldData, newIndex, null],
+    [oldData, oldIndex, newIndex],
+  ] as const) {
+    fs.writeFileSync(node.file(VOLUME, 'needles'), data);
+    fs.writeFileSync(node.file(VOLUME, 'index'), index);
+    if (unfinished !== null) fs.writeFileSync(`${node.file(VOLUME, 'index')}.new`, unfinished);
+    const again = await BlockNode.open(node.directory, { volumeNeedles: 30 });
+    for (const [at, blob] of blobs.entries()) {
+      assert.deepStrictEqual(await again.read(blob), gone.includes(blob) ? null : patternBytes(100 + at, at));
+    }
+    assert.ok((await again.write(patternBytes(5, 5))) > Math.max(...blobs), 'no id returns');
+    assert.deepStrictEqual(again.warnings, []);
+    assert.ok(!fs.existsSync(`${node.file(VOLUME, 'index')}.new`));
+    await again.stop();
+  }
+  fs.rmSync(node.directory, { recursive: true });
+});

@@ -1,11 +1,13 @@
 // The block service by its operations, in one process.
 
 import assert from 'node:assert';
+import fs from 'node:fs';
 import { test } from 'node:test';
 import { blockOperations, pieceChecksums } from '../../../proto/block/index.js';
+import { blockVolume } from '../../../proto/ids.js';
 import { limits } from '../../../proto/limits.js';
 import { Status } from '../../../proto/status.js';
-import { BlockNode, call, patternBytes, send, statusOf } from './support.js';
+import { BlockNode, call, patternBytes, seededBelow, send, statusOf } from './support.js';
 
 test('a block that was written is read back by every way of reading, in whole and in part', async () => {
   const node = await BlockNode.open();
@@ -96,6 +98,8 @@ test('bad requests are refused with their status and change nothing', async () =
   assert.strictEqual(await write({}, data, 9), Status.OK);
   const { status } = await send(node.service, blockOperations.blockWrite.code, Buffer.from([0xff]));
   assert.strictEqual(status, Status.MALFORMED);
+  const trailing = Buffer.from([5, 1, 0]);
+  assert.strictEqual((await send(node.service, blockOperations.volumeCompact.code, trailing)).status, Status.MALFORMED);
   assert.strictEqual((await send(node.service, 999, Buffer.alloc(0))).status, Status.MALFORMED);
   assert.strictEqual(await statusOf(node.delete(5)), Status.INVAL);
   assert.strictEqual(await statusOf(node.reader.read(16 * 2 ** 25, 90, Buffer.alloc(11))), Status.INVAL);
@@ -124,5 +128,58 @@ test('living blocks are listed in order, a page at a time', async () => {
     end = value.end;
   }
   assert.deepStrictEqual(listed, expected);
+  await node.close();
+});
+
+test('random requests are answered, once, and do not harm what is stored', async () => {
+  const below = seededBelow('random requests');
+  const node = await BlockNode.open();
+  const blob = await node.write(patternBytes(3000, 1));
+  const names = Object.keys(blockOperations) as (keyof typeof blockOperations)[];
+  for (let round = 0; round < 3000; round++) {
+    const { code } = blockOperations[names[below(names.length)]!];
+    const body = patternBytes(below(20), round);
+    if (code === blockOperations.blockDelete.code) body[0] = 0;
+    const { status } = await send(node.service, code, body, patternBytes(below(100), round), below(2));
+    assert.ok(status >= 0);
+  }
+  assert.deepStrictEqual(await node.read(blob), patternBytes(3000, 1));
+  await node.close();
+});
+
+test('threads share the numbers of volumes, and no number returns when their count changes', async () => {
+  const one = await BlockNode.open(undefined, { thread: 0, threads: 2, volumeNeedles: 2 });
+  const two = await BlockNode.open(one.directory, { thread: 1, threads: 2, volumeNeedles: 2 });
+  const blobs: number[] = [];
+  for (let at = 0; at < 6; at++) blobs.push(await one.write(patternBytes(9, at)), await two.write(patternBytes(9, at)));
+  const volumes = new Set(blobs.map(blockVolume));
+  assert.strictEqual(volumes.size, 6);
+  for (const [at, blob] of blobs.entries()) assert.strictEqual(blockVolume(blob) % 2, at % 2);
+  assert.strictEqual(await statusOf(one.delete(blobs[1]!)), Status.INVAL, 'the other thread has it');
+  await one.delete(...blobs.filter((_, at) => at % 2 === 0));
+  await one.compact(0);
+  await one.stop();
+  await two.stop();
+  const all = await BlockNode.open(one.directory, { volumeNeedles: 2 });
+  for (const [at, blob] of blobs.entries()) {
+    assert.deepStrictEqual(await all.read(blob), at % 2 === 0 ? null : patternBytes(9, (at - 1) / 2));
+  }
+  for (let at = 0; at < 4; at++) assert.ok(!volumes.has(blockVolume(await all.write(patternBytes(9, at)))));
+  await all.close();
+});
+
+test('more volumes than files a thread may open are read, deleted from and found after a start', async () => {
+  const node = await BlockNode.open(undefined, { volumeNeedles: 1 });
+  const count = limits.volumeFilesPerThread + 20;
+  const blobs: number[] = [];
+  for (let at = 0; at < count; at++) blobs.push(await node.write(patternBytes(11, at)));
+  for (let round = 0; round < 2; round++) {
+    for (const [at, blob] of blobs.entries()) assert.deepStrictEqual(await node.read(blob), patternBytes(11, at));
+    assert.ok(fs.readdirSync('/proc/self/fd').length < 4 * limits.volumeFilesPerThread);
+    if (round === 0) await node.reopen();
+  }
+  for (const blob of blobs) await node.delete(blob);
+  assert.ok(fs.readdirSync('/proc/self/fd').length < 4 * limits.volumeFilesPerThread);
+  for (const blob of blobs) assert.strictEqual(await node.read(blob), null);
   await node.close();
 });
