@@ -48,8 +48,9 @@ export class BlockCache {
   }
 
   private piece(block: number, piece: number, blockLength: number): Buffer | Promise<Buffer> {
-    const entry = this.entries.get(block) ?? this.enter(block);
-    entry.used = true;
+    let entry = this.entries.get(block);
+    if (entry === undefined) entry = this.enter(block);
+    else entry.used = true;
     const held = entry.pieces[piece];
     if (held !== undefined) return held;
     const reading = this.fetch(entry, block, piece, Math.min(PIECE, blockLength - piece * PIECE));
@@ -76,7 +77,7 @@ export class BlockCache {
   }
 
   private enter(block: number): Entry {
-    const entry = { pieces: [], bytes: ENTRY_BYTES, used: true };
+    const entry = { pieces: [], bytes: ENTRY_BYTES, used: false };
     this.bytes += ENTRY_BYTES;
     this.entries.set(block, entry);
     return entry;

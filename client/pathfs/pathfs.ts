@@ -64,7 +64,10 @@ class ChannelPathFs implements PathFs {
     const slices = this.slicesAt(object, chunk);
     if (slices === undefined || start + target.length > limits.chunkBytes) return false;
     try {
-      return slices.length === 1 ? this.readSlice(slices[0]!, start, target) : this.readMerged(slices, start, target);
+      const block = slices.length === 1 ? blockWith(slices[0]!, start, target.length) : -1;
+      if (block < 0) return this.readMerged(slices, start, target);
+      const inBlob = slices[0]!.blobOffset + start - slices[0]!.offset;
+      return this.blocks.readSync(block, inBlob % limits.blockBytes, target);
     } catch (error) {
       if (isLost(error)) return false;
       throw error;
@@ -131,16 +134,6 @@ class ChannelPathFs implements PathFs {
     return page === undefined ? undefined : slicesIn(page, chunk);
   }
 
-  private readSlice(slice: Slice, start: number, target: Buffer): boolean {
-    const inSlice = start - slice.offset;
-    if (inSlice < 0 || inSlice + target.length > slice.length) return false;
-    const inBlob = slice.blobOffset + inSlice;
-    const index = Math.floor(inBlob / limits.blockBytes);
-    const inBlock = inBlob - index * limits.blockBytes;
-    if (inBlock + target.length > limits.blockBytes) return false;
-    return this.blocks.readSync(blockOf(slice.blob, index), inBlock, target);
-  }
-
   private readMerged(slices: readonly Slice[], start: number, target: Buffer): boolean {
     const parts: BlockPart[] = [];
     partsOf(slices, start, target, parts);
@@ -181,6 +174,15 @@ class ChannelPathFs implements PathFs {
     this.paged = true;
     this.pages.set(object, pages);
   }
+}
+
+/** The block that holds [start, start + length) of a chunk whole, if it is one of this slice's; else -1. */
+function blockWith(slice: Slice, start: number, length: number): number {
+  const inSlice = start - slice.offset;
+  if (inSlice < 0 || inSlice + length > slice.length) return -1;
+  const inBlob = slice.blobOffset + inSlice;
+  if ((inBlob % limits.blockBytes) + length > limits.blockBytes) return -1;
+  return blockOf(slice.blob, Math.floor(inBlob / limits.blockBytes));
 }
 
 function slicesIn(chunks: readonly Chunk[], chunk: number): readonly Slice[] {

@@ -26,7 +26,15 @@ export interface CommitHost {
  */
 export type RoundKind = 'WHOLE' | 'AGED' | 'SEALED';
 
-const UNANSWERED: ReadonlySet<number> = new Set([Status.TIMEOUT, Status.CLOSED, Status.BUSY, Status.NOT_LEADER]);
+/** Errors after which another attempt may succeed: no answer, or a service that is not ready. */
+const PASSING: ReadonlySet<number> = new Set([
+  Status.TIMEOUT,
+  Status.CLOSED,
+  Status.BUSY,
+  Status.NOT_LEADER,
+  Status.NO_SUCH_GROUP,
+  Status.RETRY_TOO_OLD,
+]);
 const SESSION_POLL_MS = 50;
 
 /**
@@ -239,7 +247,7 @@ export function allocate(space: Space, bytes: number): Promise<Buffer> {
 
 /** Whether the data is kept for another attempt after this error. */
 function mayRetry(file: VfsFile, error: OfsError): boolean {
-  return UNANSWERED.has(error.status) && file.failedCommits + 1 < limits.commitAttempts;
+  return PASSING.has(error.status) && file.failedCommits + 1 < limits.commitAttempts;
 }
 
 function drop(file: VfsFile, runs: readonly Run[], error: OfsError): void {
