@@ -20,6 +20,7 @@ interface Handle extends FileHandle {
 }
 
 const O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
 const O_EXCL = 0o200;
 const FILE_BYTES = 2 ** 32;
 
@@ -229,9 +230,10 @@ export class MemoryVfs implements Vfs {
     return data.copy(target, 0, offset, Math.min(attr.size, offset + target.length));
   }
 
-  async write(handle: FileHandle, offset: number, data: Buffer): Promise<void> {
+  async write(handle: FileHandle, given: number, data: Buffer): Promise<void> {
     await this.before('write');
     const inode = this.inode(handle.inode);
+    const offset = ((handle as Handle).flags & O_APPEND) === 0 ? given : inode.attr.size;
     if (offset + data.length > inode.attr.size) this.resize(inode, offset + data.length);
     data.copy(inode.data, offset);
     inode.attr.version++;

@@ -24,13 +24,13 @@ vfs.before = async (operation) => {
   if (waiting !== undefined) await new Promise<void>((resolve) => waiting.push(resolve));
 };
 
-/** Appends to a file of the root as another client does: the mount does not see it happen. */
-async function appendBehind(name: string, text: string): Promise<string> {
+/** Writes to a file of the root as another client does: the mount does not see it happen. */
+async function writeBehind(name: string, text: string, place: 'end' | 'start'): Promise<string> {
   const attr = await vfs.lookup(vfs.root, name);
   const { handle } = await vfs.open(attr.inode, 1);
-  await vfs.write(handle, attr.size, Buffer.from(text));
+  await vfs.write(handle, place === 'end' ? attr.size : 0, Buffer.from(text));
   await vfs.release(handle);
-  return 'appended';
+  return 'written';
 }
 
 async function unlinkBehind(name: string): Promise<string> {
@@ -50,7 +50,9 @@ async function obey(line: string): Promise<string> {
     case 'state':
       return JSON.stringify({ inodes: vfs.inodeCount, opens: vfs.openCount, calls: Object.fromEntries(calls) });
     case 'append':
-      return appendBehind(name, text);
+      return writeBehind(name, text, 'end');
+    case 'overwrite':
+      return writeBehind(name, text, 'start');
     case 'unlink':
       return unlinkBehind(name);
     case 'invalidate':

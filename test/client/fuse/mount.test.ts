@@ -42,6 +42,7 @@ test('unmounting by force while a file is open ends the process, and the file fa
     assert.throws(() => fs.closeSync(file));
     assert.strictEqual(mountsOn(mounted.directory), 0);
     assert.match(mounted.log, /is unmounted/);
+    assert.doesNotMatch(mounted.log, /did not leave|aborting/);
   } finally {
     await mounted.dispose();
   }
@@ -57,6 +58,7 @@ test('unmounting by force while clients hammer the mount leaves nobody waiting',
     await until('the clients are at work', async () => ((await mounted.state()).calls.open ?? 0) > 20);
     assert.strictEqual(await mounted.command('force'), 'stopped', mounted.log);
     assert.deepStrictEqual(await mounted.exited, { code: 0, signal: null }, mounted.log);
+    assert.doesNotMatch(mounted.log, /did not leave|aborting/);
     await hammer.catch((error: Error) => assert.doesNotMatch(error.message, /SIGTERM/));
   } finally {
     await mounted.dispose();
