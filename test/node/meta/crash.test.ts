@@ -5,10 +5,9 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Engine } from '../../../node/meta/engine.js';
-import { ask, startNode, temporaryDirectory, until } from './support.js';
+import { ask, seedOf, startNode, temporaryDirectory, until } from './support.js';
 
-const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
-console.error(`crash.test: SEED=${seed}`);
+const seed = seedOf('crash.test');
 let random = seed;
 function below(bound: number): number {
   random = (Math.imul(random, 1103515245) + 12345) >>> 0;

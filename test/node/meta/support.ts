@@ -23,6 +23,13 @@ export function temporaryDirectory(): string {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'ofs-meta-'));
 }
 
+/** The seed of a random test, from the environment's SEED if it is given; said so that a failure can be run again. */
+export function seedOf(name: string): number {
+  const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
+  process.stderr.write(`${name}: SEED=${seed}\n`);
+  return seed;
+}
+
 /** Resolves when `condition` holds; rejects after `limitMs`. */
 export async function until(condition: () => boolean, what: string, limitMs = 20_000): Promise<void> {
   const deadline = performance.now() + limitMs;

@@ -5,9 +5,9 @@ import { PendingState, type Proposal } from '../../../node/meta/transaction.js';
 import type { View } from '../../../node/meta/view.js';
 import { Reader, Writer } from '../../../proto/codec.js';
 import { readWriteSet } from '../../../proto/meta/index.js';
+import { seedOf } from './support.js';
 
-const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
-console.error(`transaction.test: SEED=${seed}`);
+const seed = seedOf('transaction.test');
 
 /** Rows applied: a plain map. */
 class Rows implements View {

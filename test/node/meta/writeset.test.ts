@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { DecodeError, Reader, Writer } from '../../../proto/codec.js';
 import { ROW_KEY_BYTES, readWriteSet, writeDelete, writePut } from '../../../proto/meta/index.js';
+import { seedOf } from './support.js';
 
-const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
-console.error(`writeset.test: SEED=${seed}`);
+const seed = seedOf('writeset.test');
 
 const key = fc.uint8Array({ minLength: 1, maxLength: 300 }).map((bytes) => Buffer.from(bytes).latin1Slice());
 const change = fc.tuple(key, fc.option(fc.uint8Array({ maxLength: 300 })));

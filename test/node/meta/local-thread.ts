@@ -1,0 +1,22 @@
+// The reading thread of local.test.ts: what it reads must never be older than what it knew to be acknowledged.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { openLocalMeta } from '../../../node/meta/index.js';
+
+const { directory, leases, group, root, words } = workerData as {
+  directory: string;
+  leases: SharedArrayBuffer;
+  group: number;
+  root: number;
+  words: Int32Array;
+};
+const local = openLocalMeta({ dataDirectory: directory, leases });
+let stale = 0;
+while (Atomics.load(words, 2) === 0) {
+  const acknowledged = Atomics.load(words, 0);
+  const answer = local.read('lookup', group, { parent: root, name: 'f' });
+  if (answer === undefined || (acknowledged > 0 && answer.attr.mtime.sec < acknowledged)) stale++;
+  Atomics.add(words, 1, 1);
+}
+await local.close();
+parentPort!.postMessage(stale === 0 ? 'nothing stale' : `${stale} stale reads`);
