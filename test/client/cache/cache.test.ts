@@ -14,7 +14,7 @@ const PIECE = limits.checksumPieceBytes;
 
 function storeWith(lengths: readonly number[]): MemoryStore {
   const store = new MemoryStore();
-  lengths.forEach((length, block) => store.blocks.set(block, randomBytes(length)));
+  for (const [block, length] of lengths.entries()) store.blocks.set(block, randomBytes(length));
   return store;
 }
 
