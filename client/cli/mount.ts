@@ -69,7 +69,7 @@ async function mount(volume: string, directory: string, options: MountOptions): 
   if (!options.foreground) return mountInBackground(target, options.log);
   const report = process.send === undefined ? null : (message: Report) => process.send?.(message);
   try {
-    const ended = await mountHere(volume, target, options);
+    const { ended } = await mountHere(volume, target, options);
     if (report === null) print(`${volume} mounted on ${target}`);
     report?.({ mounted: true });
     if (process.connected) process.disconnect();
@@ -82,8 +82,8 @@ async function mount(volume: string, directory: string, options: MountOptions): 
   }
 }
 
-/** Resolves when the volume is mounted, with a promise of its end. */
-async function mountHere(volume: string, directory: string, options: MountOptions): Promise<Promise<void>> {
+/** Resolves when the volume is mounted. `ended` resolves when it is no more and everything is flushed. */
+async function mountHere(volume: string, directory: string, options: MountOptions): Promise<{ ended: Promise<void> }> {
   const client = `mount of ${volume} on ${directory}, process ${process.pid}`;
   const node = await connectRemote({ server: options.server, client, warn: say });
   const cacheBytes = options.cacheMb * 1024 * 1024;
@@ -103,10 +103,11 @@ async function mountHere(volume: string, directory: string, options: MountOption
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => mounted.unmount().catch((error: Error) => say(`ofs: ${error.message}`)));
   }
-  return mounted.stopped.then(async () => {
+  const ended = mounted.stopped.then(async () => {
     await vfs.close();
     await node.close();
   });
+  return { ended };
 }
 
 async function mountInBackground(directory: string, log: string | undefined): Promise<void> {

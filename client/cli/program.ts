@@ -8,6 +8,7 @@ import { OfsError } from '../../proto/status.js';
 import { fsckCommand } from './fsck.js';
 import { gcCommand } from './gc.js';
 import { keyCommand } from './key.js';
+import { mountCommands } from './mount.js';
 import { say } from './output.js';
 import { serveCommand } from './serve.js';
 import { statusCommand } from './status.js';
@@ -26,6 +27,7 @@ export function buildProgram(): Command {
   serveCommand(program);
   volumeCommand(program);
   keyCommand(program);
+  mountCommands(program);
   statusCommand(program);
   fsckCommand(program);
   gcCommand(program);

@@ -1,0 +1,33 @@
+// A volume of a remote node as a file system by inode.
+
+import { rootInode } from '../../proto/ids.js';
+import { createRemoteBlockStore } from '../blocks/index.js';
+import { createVfs, type Vfs } from '../vfs/index.js';
+import type { RemoteNode } from './remote.js';
+
+export interface VolumeOptions {
+  /** A directory of the volume to take for the root; '' for the volume's own. */
+  readonly subdir: string;
+  /** Memory for blocks that were read, and for bytes written that are on their way. */
+  readonly cacheBytes: number;
+  readonly bufferBytes: number;
+  readonly warn: (message: string) => void;
+}
+
+/** Rejects with OfsError NO_SUCH_VOLUME, NOENT or NOTDIR. */
+export async function openVolume(node: RemoteNode, name: string, options: VolumeOptions): Promise<Vfs> {
+  const { meta } = node;
+  const { volume } = await meta.call('volumeInfo', 0, { name });
+  const { group } = volume;
+  const path = Buffer.from(options.subdir.replace(/^\/+|\/+$/g, ''), 'utf8').latin1Slice();
+  const root =
+    path === '' ? rootInode(volume.partition) : (await meta.call('resolve', group, { path: `${path}/` })).attr.inode;
+  await meta.session(group);
+  const blocks = createRemoteBlockStore({
+    channels: node.blockChannels,
+    session: () => meta.sessionNumber,
+    nodeBootId: node.info.bootId,
+    bufferBytes: options.bufferBytes,
+  });
+  return createVfs({ meta, blocks, group, root, cacheBytes: options.cacheBytes, warn: options.warn });
+}
