@@ -3,14 +3,14 @@
 // newest proposal in the state that it was made from is applied; the answers of one applied batch leave together.
 
 import assert from 'node:assert';
-import { randomFillSync } from 'node:crypto';
 import { DecodeError, Reader, Writer } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
-import type { Time } from '../../proto/meta/index.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { CommittedEntry, RaftGroup, StateMachine } from '../raft/interface.js';
+import { GroupContext } from './context.js';
 import { Dedupe, type RequestIdentity } from './dedupe.js';
 import type { AppliedState, Engine } from './engine.js';
+import { LongTransaction } from './long-transaction.js';
 import type { BoundOperation, MetaLogic } from './operation-table.js';
 import { FileQueues, hashOf } from './queues.js';
 import { type Monotonic, Sessions } from './sessions.js';
@@ -20,7 +20,6 @@ import type { Transaction, WriteContext } from './view.js';
 const NOTHING = Buffer.alloc(0);
 /** What an entry takes in the log beyond its payload, roughly. */
 const ENTRY_OVERHEAD_BYTES = 32;
-const NANOSECONDS_PER_MS = 1_000_000;
 
 /** Who is to be answered: a Request is one. */
 export interface Caller extends RequestIdentity {
@@ -66,52 +65,10 @@ interface Waiting {
   readonly caller: Caller;
 }
 
-class Context implements WriteContext {
-  private readonly random = Buffer.alloc(4096);
-  private randomAt = this.random.length;
-  private lastMs = 0;
-  now: Time = { sec: 0, nsec: 0 };
-
-  constructor(
-    readonly partition: number,
-    private readonly sessions: Sessions,
-    private readonly wallClock: () => number,
-  ) {}
-
-  /** Sets `now`, which never goes back. */
-  tick(): void {
-    const nowMs = Math.max(this.lastMs, this.wallClock());
-    if (nowMs === this.lastMs) return;
-    this.lastMs = nowMs;
-    this.now = { sec: Math.floor(nowMs / 1000), nsec: (nowMs % 1000) * NANOSECONDS_PER_MS };
-  }
-
-  get nowMs(): number {
-    return this.lastMs;
-  }
-
-  holds(inode: number): boolean {
-    return this.sessions.holds(inode);
-  }
-
-  sessionAlive(session: number): boolean {
-    return this.sessions.alive(session);
-  }
-
-  token(): string {
-    if (this.randomAt === this.random.length) {
-      randomFillSync(this.random);
-      this.randomAt = 0;
-    }
-    this.randomAt += 16;
-    return this.random.toString('hex', this.randomAt - 16, this.randomAt);
-  }
-}
-
 export class MetaGroup implements StateMachine {
   readonly id: number;
   readonly sessions: Sessions;
-  readonly context: Context;
+  readonly context: GroupContext;
   readonly state: PendingState;
   private readonly engine: Engine;
   private readonly dedupe = new Dedupe();
@@ -122,6 +79,7 @@ export class MetaGroup implements StateMachine {
   /** Proposed and neither applied nor dropped, in order of the log; those before `first` are done with. */
   private proposals: Proposal[] = [];
   private first = 0;
+  private readonly longs = new Set<LongTransaction>();
   private waiting = 0;
   private at: AppliedState;
   private raft: RaftGroup | null = null;
@@ -136,7 +94,7 @@ export class MetaGroup implements StateMachine {
     this.at = options.engine.applied();
     this.state = new PendingState(options.engine);
     this.sessions = new Sessions(options.monotonic);
-    this.context = new Context(options.partition, this.sessions, options.wallClock);
+    this.context = new GroupContext(options.partition, this.sessions, options.wallClock);
   }
 
   /** Before anything else: the group's log, which calls this state machine. */
@@ -243,6 +201,36 @@ export class MetaGroup implements StateMachine {
     });
   }
 
+  /**
+   * Runs a transaction of many turns on a snapshot of what is applied. `work` may wait, once it has decoded what it has
+   * read; it runs again, from the start, when what it read was changed meanwhile and it has changes to make. Rejects as `run` does, and with BUSY when it was overtaken every time.
+   */
+  async runLong<T>(work: (transaction: Transaction, context: WriteContext) => Promise<T>): Promise<T> {
+    for (let attempt = 0; attempt < limits.longTransactionAttempts; attempt++) {
+      const snapshot = this.engine.snapshot();
+      const long = new LongTransaction(snapshot);
+      const { term } = this.raftGroup.status;
+      this.longs.add(long);
+      try {
+        const result = await work(long.transaction, this.context);
+        if (long.readOnly) return result;
+        const pending = this.proposals.slice(this.first).map(({ keys }) => keys);
+        if (term === this.raftGroup.status.term && !long.conflicts(pending)) {
+          return await this.run((transaction) => {
+            long.replay(transaction);
+            return result;
+          });
+        }
+      } finally {
+        this.longs.delete(long);
+        snapshot.release();
+      }
+      // What overtook it is in the next snapshot.
+      await this.run(() => undefined);
+    }
+    throw new OfsError(Status.BUSY, `a long transaction of group ${this.id} was overtaken each time: try again later`);
+  }
+
   apply(entries: readonly CommittedEntry[]): void {
     const fresh = entries.filter((entry) => entry.index > this.at.index);
     if (fresh.length === 0) return;
@@ -252,6 +240,7 @@ export class MetaGroup implements StateMachine {
     while (this.first < this.proposals.length && this.proposals[this.first]!.index <= this.at.index) {
       const proposal = this.proposals[this.first++]!;
       this.state.applied(proposal);
+      for (const long of this.longs) long.applied(proposal.keys);
       done.push(proposal);
     }
     if (this.first * 2 > this.proposals.length) {

@@ -20,6 +20,7 @@ export interface JobTools {
 
 /** One round for one group. Rejects with OfsError where the group or the block threads cannot now. */
 export async function runJobs(open: OpenGroup, tools: JobTools): Promise<void> {
+  if (!open.group.leading) return;
   await endExpiredSessions(open);
   if (open.id === 0) return;
   const minAgeMs = 2 * limits.sessionLifetimeMs;

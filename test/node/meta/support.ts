@@ -146,6 +146,8 @@ export class HeldLog implements RaftGroup, RaftHost {
   refuses = false;
   full = false;
   entries: Held[] = [];
+  /** Of everything that was ever proposed, in order. */
+  readonly payloads: Buffer[] = [];
 
   constructor(last = 0) {
     this.last = last;
@@ -176,6 +178,7 @@ export class HeldLog implements RaftGroup, RaftHost {
   propose(payload: Uint8Array): number {
     if (!this.leading || this.refuses || this.full) return 0;
     this.last++;
+    this.payloads.push(Buffer.from(payload));
     this.entries.push({ entry: { index: this.last, term: this.term, payload: Buffer.from(payload) } });
     return this.last;
   }

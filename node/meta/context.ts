@@ -1,0 +1,51 @@
+// What a handler learns beyond its view and its request, on the owner thread: the time, which never goes back, the
+// sessions, and randomness.
+
+import { randomFillSync } from 'node:crypto';
+import type { Time } from '../../proto/meta/index.js';
+import type { Sessions } from './sessions.js';
+import type { WriteContext } from './view.js';
+
+const NANOSECONDS_PER_MS = 1_000_000;
+
+export class GroupContext implements WriteContext {
+  private readonly random = Buffer.alloc(4096);
+  private randomAt = this.random.length;
+  private lastMs = 0;
+  now: Time = { sec: 0, nsec: 0 };
+
+  constructor(
+    readonly partition: number,
+    private readonly sessions: Sessions,
+    private readonly wallClock: () => number,
+  ) {}
+
+  /** Sets `now`, which never goes back. */
+  tick(): void {
+    const nowMs = Math.max(this.lastMs, this.wallClock());
+    if (nowMs === this.lastMs) return;
+    this.lastMs = nowMs;
+    this.now = { sec: Math.floor(nowMs / 1000), nsec: (nowMs % 1000) * NANOSECONDS_PER_MS };
+  }
+
+  get nowMs(): number {
+    return this.lastMs;
+  }
+
+  holds(inode: number): boolean {
+    return this.sessions.holds(inode);
+  }
+
+  sessionAlive(session: number): boolean {
+    return this.sessions.alive(session);
+  }
+
+  token(): string {
+    if (this.randomAt === this.random.length) {
+      randomFillSync(this.random);
+      this.randomAt = 0;
+    }
+    this.randomAt += 16;
+    return this.random.toString('hex', this.randomAt - 16, this.randomAt);
+  }
+}
