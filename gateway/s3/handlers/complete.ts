@@ -27,7 +27,7 @@ import { encodePath, toBytes } from '../http/uri.js';
 import type { S3Service, Volume } from '../service.js';
 import { childNodes, childText, type XmlNode } from '../xml/parse.js';
 import { document, element, etagElement } from '../xml/writer.js';
-import { ChecksumType, checksumElementName, checksumTypeName, decodeMeta, encodeMeta } from './metadata.js';
+import { ChecksumType, checksumElementName, checksumTypeName, encodeMeta, objectMetaOf } from './metadata.js';
 import { uploadIdOf, uploadState } from './uploads.js';
 
 interface NamedPart {
@@ -59,7 +59,7 @@ export async function completeUpload(x: Exchange, service: S3Service): Promise<v
     attr = answer.attr;
   } catch (error) {
     attr = await completedBefore(x, service, volume, { error, etag });
-    meta = decodeMeta(attr.object);
+    meta = objectMetaOf(attr);
   }
   let content = element('Location', `http://${toBytes(x.headers.get('host'))}/${x.bucket}/${encodePath(x.key)}`);
   content += element('Bucket', x.bucket) + element('Key', x.key) + etagElement(etagOf(attr)) + checksumXml(meta);

@@ -20,9 +20,9 @@ import {
   ChecksumType,
   checksumElementName,
   checksumTypeName,
-  decodeMeta,
   encodeMeta,
   metaOfHeaders,
+  objectMetaOf,
   refuseUnsupported,
 } from './metadata.js';
 import { tagsOfHeader } from './tags.js';
@@ -76,7 +76,7 @@ export async function copyObject(x: Exchange, service: S3Service): Promise<void>
   const unconditional = condition.ifMatch === '' && condition.ifNoneMatch === '';
   const copied = sameVolume && unconditional ? await copyByName(x, service, source) : undefined;
   const attr = copied ?? (await copyByReading(x, service.pathfs(target), source, condition));
-  const meta = decodeMeta(attr.object);
+  const meta = objectMetaOf(attr);
   let content = `<LastModified>${isoDate(attr.mtime)}</LastModified>${etagElement(etagOf(attr))}`;
   if (meta.checksumAlgorithm !== 0 && meta.checksumType === ChecksumType.FULL_OBJECT) {
     content += element(checksumElementName(meta.checksumAlgorithm), Buffer.from(meta.checksum).toString('base64'));
@@ -95,7 +95,7 @@ function directive(x: Exchange, name: string): boolean {
 
 /** The metadata of the copy: what tells of the content is the source's, the rest as the directives say. */
 function targetMeta(x: Exchange, source: Attr): ObjectMeta {
-  const kept = decodeMeta(source.object);
+  const kept = objectMetaOf(source);
   if (directive(x, 'x-amz-metadata-directive')) {
     const given = metaOfHeaders(x);
     kept.contentType = given.contentType;

@@ -10,7 +10,7 @@ import { conditionFails, objectConditions, type Range, rangeOf } from '../http/c
 import { parseHttpDate } from '../http/dates.js';
 import type { Exchange } from '../http/exchange.js';
 import type { S3Service } from '../service.js';
-import { checksumBlock, decodeMeta, objectBlock } from './metadata.js';
+import { checksumBlock, objectBlock, objectMetaOf } from './metadata.js';
 import { streamObject } from './stream.js';
 
 /** Small objects pass through this one buffer: the server has copied or sent it when the answer's call returns. */
@@ -86,13 +86,13 @@ function readingOf(x: Exchange, attr: Attr): Reading {
   const part = x.rawQuery.indexOf('partNumber') < 0 ? undefined : x.query.get('partNumber');
   const partRange = part === undefined ? undefined : rangeOfPart(attr, part);
   if (partRange !== undefined) {
-    const count = decodeMeta(attr.object).partCount;
+    const count = objectMetaOf(attr).partCount;
     if (count > 0) block += `\r\nx-amz-mp-parts-count: ${count}`;
   }
   const range = partRange ?? rangeOf(rangeHeader(x, attr), attr.size);
   if (range === undefined) {
     if (attr.object.length > 0 && x.headers.get('x-amz-checksum-mode').toUpperCase() === 'ENABLED') {
-      block += checksumBlock(decodeMeta(attr.object));
+      block += checksumBlock(objectMetaOf(attr));
     }
     return { range: { start: 0, end: attr.size }, status: 200, block };
   }
@@ -114,7 +114,7 @@ function rangeOfPart(attr: Attr, text: string): Range {
   if (!/^\d{1,5}$/.test(text) || part < 1 || part > limits.multipartParts) {
     throw new S3Error('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive');
   }
-  const { partSizes, partCount } = decodeMeta(attr.object);
+  const { partSizes, partCount } = objectMetaOf(attr);
   if (partCount === 0 && part === 1) return { start: 0, end: attr.size };
   if (part > partCount) throw new S3Error('InvalidPartNumber');
   if (partSizes.length !== partCount) throw new S3Error('NotImplemented', 'partNumber of an object of so many parts.');

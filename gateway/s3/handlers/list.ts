@@ -14,7 +14,7 @@ import { encodePath } from '../http/uri.js';
 import type { S3Service, Volume } from '../service.js';
 import { document, element, escapeXml, etagElement } from '../xml/writer.js';
 import { ownerXml } from './buckets.js';
-import { checksumTypeName, decodeMeta } from './metadata.js';
+import { checksumTypeName, objectMetaOf } from './metadata.js';
 
 type Page = AnswerOf<MetaOperations['objectList']>;
 
@@ -81,7 +81,7 @@ function contentsXml(page: Page, write: KeyWriter, owner: ByteString): ByteStrin
 
 function checksumElements(attr: Attr): ByteString {
   if (attr.object.length === 0) return '';
-  const meta = decodeMeta(attr.object);
+  const meta = objectMetaOf(attr);
   const name = algorithmName(meta.checksumAlgorithm);
   if (name === '') return '';
   return `<ChecksumAlgorithm>${name}</ChecksumAlgorithm><ChecksumType>${checksumTypeName(meta)}</ChecksumType>`;

@@ -3,7 +3,14 @@
 import { Buffer } from 'node:buffer';
 import { decode, encode } from '../../../proto/codec.js';
 import { limits } from '../../../proto/limits.js';
-import { type Attr, ChecksumAlgorithm, etagOf, type ObjectMeta, objectMetaCodec } from '../../../proto/meta/index.js';
+import {
+  type Attr,
+  AttrFlag,
+  ChecksumAlgorithm,
+  etagOf,
+  type ObjectMeta,
+  objectMetaCodec,
+} from '../../../proto/meta/index.js';
 import { algorithmName, checksumHeader } from '../body/plan.js';
 import { S3Error } from '../errors.js';
 import { httpDate } from '../http/dates.js';
@@ -122,6 +129,14 @@ export function decodeMeta(object: Uint8Array): ObjectMeta {
   return decode(objectMetaCodec, Buffer.from(object.buffer, object.byteOffset, object.length));
 }
 
+/** What S3 said of an object. Checksums and parts are of the content that S3 wrote: after any other change they go. */
+export function objectMetaOf(attr: Attr): ObjectMeta {
+  const meta = decodeMeta(attr.object);
+  if ((attr.flags & AttrFlag.S3_ETAG) !== 0) return meta;
+  const { checksumAlgorithm, checksum, checksumType, partSizes, partCount } = emptyMeta();
+  return { ...meta, checksumAlgorithm, checksum, checksumType, partSizes, partCount };
+}
+
 const overrides: readonly (readonly [string, string])[] = [
   ['cache-control', 'response-cache-control'],
   ['content-disposition', 'response-content-disposition'],
@@ -136,7 +151,7 @@ export function objectBlock(x: Exchange, attr: Attr): string {
   if (attr.object.length === 0 && x.rawQuery.indexOf('response-') < 0) {
     return `${base}\r\nContent-Type: ${DEFAULT_CONTENT_TYPE}`;
   }
-  return base + storedBlock(x, decodeMeta(attr.object));
+  return base + storedBlock(x, objectMetaOf(attr));
 }
 
 function storedBlock(x: Exchange, meta: ObjectMeta): string {

@@ -12,14 +12,14 @@ import type { S3Service } from '../service.js';
 import { childNodes, childText } from '../xml/parse.js';
 import { document, element, escapeXml } from '../xml/writer.js';
 import { refuseVersion } from './get.js';
-import { ChecksumType, checksumElementName, checksumTypeName, decodeMeta, encodeMeta } from './metadata.js';
+import { ChecksumType, checksumElementName, checksumTypeName, encodeMeta, objectMetaOf } from './metadata.js';
 import { held } from './put.js';
 import { decodeTags, encodeTags, tagsXml } from './tags.js';
 
 export async function getTagging(x: Exchange, service: S3Service): Promise<void> {
   refuseVersion(x);
   const attr = await service.pathfs(await service.volume(x)).head(x.key);
-  x.sendXml(200, document('Tagging', tagsXml(decodeTags(decodeMeta(attr.object).tags))));
+  x.sendXml(200, document('Tagging', tagsXml(decodeTags(objectMetaOf(attr).tags))));
 }
 
 export async function putTagging(x: Exchange, service: S3Service): Promise<void> {
@@ -46,7 +46,7 @@ async function setTags(x: Exchange, service: S3Service, tags: ObjectMeta['tags']
   const pathfs = service.pathfs(volume);
   for (let attempt = 0; attempt < limits.s3CopyAttempts; attempt++) {
     const attr = await pathfs.head(x.key);
-    const object = encodeMeta({ ...decodeMeta(attr.object), tags });
+    const object = encodeMeta({ ...objectMetaOf(attr), tags });
     const sourceCondition = { ifNoneMatch: '', ifMatch: etagOf(attr) };
     try {
       const names = { source: x.key, target: x.key };
@@ -71,7 +71,7 @@ export async function getObjectAttributes(x: Exchange, service: S3Service): Prom
     throw new S3Error('InvalidArgument', 'Invalid attribute name specified.');
   }
   const attr = await service.pathfs(await service.volume(x)).head(x.key);
-  const meta = decodeMeta(attr.object);
+  const meta = objectMetaOf(attr);
   let content = '';
   if (names.includes('ETag')) content += `<ETag>${escapeXml(etagOf(attr))}</ETag>`;
   if (names.includes('Checksum') && meta.checksumAlgorithm !== 0)
