@@ -33,15 +33,42 @@ export interface IntakeTarget {
   begin(arrival: Arrival): void;
 }
 
+/** A thread without a free slot reads nothing, so the last ones are not let go of for long. */
+const SLOTS_BEFORE_SPILL = limits.fuseWriteSlotsPerThread - 1;
+
+/** Copies of writes that wait, so that they do not keep everything else waiting; a bounded number of bytes. */
+class Spill {
+  private usedBytes = 0;
+
+  /** Null when the bound is reached. */
+  copy(source: Buffer, bytes: number): Arrival | null {
+    if (this.usedBytes + bytes > limits.fuseSpillBytes) return null;
+    this.usedBytes += bytes;
+    const buffer = Buffer.allocUnsafeSlow(bytes);
+    source.copy(buffer, 0, 0, bytes);
+    const free = () => {
+      this.usedBytes -= bytes;
+    };
+    return { buffer, at: 0, end: bytes, free };
+  }
+}
+
 class DeviceThread {
   readonly consumer: RingConsumer;
   readonly worker: Worker;
   private readonly slots: Int32Array;
   private readonly buffers: Buffer[] = [];
   private readonly frees: (() => void)[] = [];
+  /** Slots that requests in flight lie in. */
+  private heldSlots = 0;
   readonly left: Promise<Departure>;
 
-  constructor(descriptor: number, control: SharedArrayBuffer, engineBell: SharedArrayBuffer) {
+  constructor(
+    descriptor: number,
+    control: SharedArrayBuffer,
+    engineBell: SharedArrayBuffer,
+    private readonly spill: Spill,
+  ) {
     const data = createThreadData(descriptor, control, engineBell);
     this.consumer = new RingConsumer(data.ring, new Doorbell(data.ownBell));
     this.slots = new Int32Array(data.slots);
@@ -71,10 +98,20 @@ class DeviceThread {
       assert(length === MESSAGE_BYTES + size, 'message and request differ in length');
       return { buffer: bytes, at: offset + MESSAGE_BYTES, end: offset + length, free: null };
     }
-    return { buffer: this.buffers[slot]!, at: 0, end: size, free: this.frees[slot]! };
+    this.heldSlots++;
+    const buffer = this.buffers[slot]!;
+    if (this.heldSlots >= SLOTS_BEFORE_SPILL) {
+      const spilled = this.spill.copy(buffer, size);
+      if (spilled !== null) {
+        this.free(slot);
+        return spilled;
+      }
+    }
+    return { buffer, at: 0, end: size, free: this.frees[slot]! };
   }
 
   private free(slot: number): void {
+    this.heldSlots--;
     assert(Atomics.load(this.slots, FIRST_SLOT + slot) === SlotState.ENGINE, 'slot freed twice');
     Atomics.store(this.slots, FIRST_SLOT + slot, SlotState.FREE);
     Atomics.add(this.slots, FREED, 1);
@@ -97,8 +134,9 @@ export class Intake {
     private readonly target: IntakeTarget,
   ) {
     assert(threads >= 1 && threads <= limits.fuseThreads, `1 to ${limits.fuseThreads} device threads`);
+    const spill = new Spill();
     for (let index = 0; index < threads; index++) {
-      this.threads.push(new DeviceThread(descriptor, this.control, this.bell.shared));
+      this.threads.push(new DeviceThread(descriptor, this.control, this.bell.shared, spill));
     }
   }
 

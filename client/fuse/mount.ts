@@ -101,6 +101,7 @@ class ActiveMount implements Mount {
   }
 
   async start(): Promise<void> {
+    let minor: number;
     try {
       const mounting = mountDevice({
         descriptor: this.descriptor,
@@ -109,7 +110,7 @@ class ActiveMount implements Mount {
         readOnly: this.options.readOnly ?? false,
         allowOther: this.options.allowOther ?? false,
       });
-      await negotiate(this.descriptor, mounting);
+      ({ minor } = await negotiate(this.descriptor, mounting));
     } catch (error) {
       this.intake.stop();
       await this.stopped;
@@ -124,7 +125,7 @@ class ActiveMount implements Mount {
     await setReadAhead(this.device, limits.fuseReadAheadBytes).catch((error: unknown) =>
       this.log(`reading ahead stays at the kernel's default on ${this.directory}: ${error}`),
     );
-    this.log(`mounted ofs#${this.options.volume} on ${this.directory}`);
+    this.log(`mounted ofs#${this.options.volume} on ${this.directory}, the kernel speaks FUSE 7.${minor}`);
   }
 
   invalidate(inode: number): void {
@@ -136,11 +137,20 @@ class ActiveMount implements Mount {
   }
 
   async unmount({ force = false }: UnmountOptions = {}): Promise<void> {
-    if ((await findMount(this.directory))?.device === this.device) {
-      if (force) await this.unmountByForce();
-      else await unmountDirectory(this.directory);
+    if (await this.isMounted()) {
+      try {
+        if (force) await this.unmountByForce();
+        else await unmountDirectory(this.directory);
+      } catch (error) {
+        // Somebody else may have been quicker.
+        if (await this.isMounted()) throw error;
+      }
     }
     await this.stopped;
+  }
+
+  private async isMounted(): Promise<boolean> {
+    return (await findMount(this.directory))?.device === this.device;
   }
 
   /** First the readers leave, then the tree lets go, then the descriptor closes, which fails whatever is pending. */

@@ -47,8 +47,12 @@ export interface Negotiated {
 }
 
 /** Reads the kernel's INIT; until the mount stands, the device refuses reading (EPERM). */
-async function readInit(descriptor: number, buffer: Buffer, given: { up: boolean }): Promise<number | undefined> {
-  while (!given.up) {
+async function readInit(
+  descriptor: number,
+  buffer: Buffer,
+  mounting: { failed: boolean },
+): Promise<number | undefined> {
+  while (!mounting.failed) {
     try {
       const { bytesRead } = await readDevice(descriptor, buffer, 0, buffer.length, null);
       return bytesRead;
@@ -66,14 +70,14 @@ async function readInit(descriptor: number, buffer: Buffer, given: { up: boolean
  * with OfsError when the kernel is too old.
  */
 export async function negotiate(descriptor: number, mounting: Promise<void>): Promise<Negotiated> {
-  const given = { up: false };
+  const outcome = { failed: false };
   const buffer = Buffer.allocUnsafeSlow(SLOT_BYTES);
   const mounted = mounting.catch((error: unknown) => {
-    given.up = true;
+    outcome.failed = true;
     throw error;
   });
   const length = await Promise.race([
-    readInit(descriptor, buffer, given),
+    readInit(descriptor, buffer, outcome),
     mounted.then(() => new Promise<never>(() => {})),
   ]);
   if (length === undefined) {

@@ -2,7 +2,8 @@ import assert from 'node:assert';
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { test } from 'node:test';
-import { run, shell, until, withMount } from './harness.js';
+import { limits } from '../../../proto/limits.js';
+import { type MountedMemory, run, shell, until, withMount } from './harness.js';
 
 test('a file of many requests is read back as it was written, buffered and direct', () =>
   withMount(async (mounted) => {
@@ -184,6 +185,50 @@ test('a read that waits for nothing is not held up by one that does', () =>
     assert.deepStrictEqual(fs.readdirSync(mounted.directory).sort(), ['other', 'slow']);
     assert.strictEqual(await mounted.command('release read'), 'released 1');
     assert.strictEqual(await slow, 'slow');
+  }));
+
+/** Python, because a thousand calls that block at once want a thousand threads. */
+function inThreads(count: number, call: string, mounted: MountedMemory): Promise<string> {
+  const script = `
+import os, sys, threading
+threading.stack_size(256 * 1024)
+os.chdir(sys.argv[1])
+done = []
+def work(i):
+    ${call}
+    done.append(i)
+threads = [threading.Thread(target=work, args=(i,)) for i in range(${count})]
+for t in threads: t.start()
+for t in threads: t.join()
+print(len(done))
+`;
+  // Not in the mount, where the interpreter would look for its modules first.
+  return run('python3', ['-c', script, mounted.directory]);
+}
+
+test('writes that wait, more of them than there are slots, keep nothing else waiting', () =>
+  withMount(async (mounted) => {
+    const slots = 2 * limits.fuseWriteSlotsPerThread;
+    await mounted.command('hold write');
+    const writers = inThreads(slots + 50, "open(f'f{i}', 'wb').write(bytes([i % 251]) * 70000)", mounted);
+    await until('every write is begun', async () => Number(await mounted.command('held write')) === slots + 50);
+    assert.strictEqual(fs.readdirSync(mounted.directory).length, slots + 50);
+    assert.strictEqual(await mounted.command('release write'), `released ${slots + 50}`);
+    assert.strictEqual((await writers).trim(), `${slots + 50}`);
+    for (let index = 0; index < slots + 50; index++) {
+      assert.ok(fs.readFileSync(mounted.path(`f${index}`)).equals(Buffer.alloc(70_000, index % 251)));
+    }
+  }));
+
+test('requests beyond the bound wait with the kernel and are served later', () =>
+  withMount(async (mounted) => {
+    await mounted.command('hold lookup');
+    const clients = inThreads(limits.fuseRequestsInFlight + 200, "assert not os.path.exists(f'n{i}')", mounted);
+    const held = async () => Number(await mounted.command('held lookup'));
+    await until('the bound is reached', async () => (await held()) >= limits.fuseRequestsInFlight);
+    assert.strictEqual(await held(), limits.fuseRequestsInFlight);
+    await mounted.command('release lookup');
+    assert.strictEqual((await clients).trim(), `${limits.fuseRequestsInFlight + 200}`);
   }));
 
 test('bits of privilege fall when others write', () =>
