@@ -61,6 +61,7 @@ export async function openRaftHost(options: RaftHostOptions): Promise<Host> {
     ...(options.retryMs && { retryMs: options.retryMs }),
     fatal: (error) => (relay.host === undefined ? fatal(error) : relay.host.fail(error)),
     warn,
+    onStalled: () => relay.host?.stalled(),
   });
   relay.host = new Host(wal, options, fatal);
   return relay.host;
@@ -214,6 +215,11 @@ export class Host implements RaftHost {
     this.ticker.run(false);
     for (const group of this.groups.keys()) this.lease?.clear(group);
     this.fatal(error);
+    this.onIdle?.();
+  }
+
+  /** A log that waits for room does not hold up a close: what it would write was acknowledged to nobody. */
+  stalled(): void {
     this.onIdle?.();
   }
 

@@ -59,6 +59,15 @@ interface IntactLater {
 
 export async function replay(options: ReplayOptions): Promise<Replayed> {
   const segments = await openSegments(options.storage);
+  try {
+    return await replaySegments(options, segments);
+  } catch (error) {
+    for (const segment of segments) await segment.file.close();
+    throw error;
+  }
+}
+
+async function replaySegments(options: ReplayOptions, segments: readonly Segment[]): Promise<Replayed> {
   const replayer = new Replayer(segments);
   replayer.followChain();
   const { end, endOffset } = replayer;
@@ -172,6 +181,7 @@ class Replayer {
     this.eachRecord(source, segment, offset, (kind, group, body, at, length) => {
       if (kind === RecordKind.REMOVED) {
         this.groups.delete(group);
+        for (const earlier of this.segments) earlier.highest.delete(group);
       } else if (kind === RecordKind.STATE) {
         const state = groupStateCodec.read(body);
         const log = this.group(group);

@@ -128,6 +128,11 @@ export class Segments {
     return segment;
   }
 
+  /** A group is gone: its entries are needed by nobody, whatever a group of its number writes later. */
+  forget(group: number): void {
+    for (const segment of this.live) segment.highest.delete(group);
+  }
+
   /** Gives up the oldest segments that are not needed. What makes them so must be on disk. */
   release(needed: (segment: Segment) => boolean): void {
     let released = false;
@@ -142,15 +147,9 @@ export class Segments {
   maintain(): void {
     if (this.closed || this.working !== undefined || this.satisfied()) return;
     clearTimeout(this.retry);
-    this.working = this.work().then(() => {
-      this.working = undefined;
-      if (this.full && !this.closed) {
-        this.retry = setTimeout(() => this.maintain(), this.options.retryMs);
-        this.retry.unref();
-      }
-      this.options.onChange();
-      if (!this.full) this.maintain();
-    }, this.options.onFailure);
+    this.working = this.work()
+      .then(() => this.worked())
+      .catch(this.options.onFailure);
   }
 
   async close(): Promise<void> {
@@ -162,6 +161,16 @@ export class Segments {
 
   private satisfied(): boolean {
     return this.prepared.length >= limits.walPreparedSegments && this.free.length <= limits.walRecycledSegments;
+  }
+
+  private worked(): void {
+    this.working = undefined;
+    if (this.full && !this.closed) {
+      this.retry = setTimeout(() => this.maintain(), this.options.retryMs);
+      this.retry.unref();
+    }
+    this.options.onChange();
+    if (!this.full) this.maintain();
   }
 
   private async work(): Promise<void> {
@@ -195,15 +204,15 @@ export class Segments {
   private async make(): Promise<void> {
     const file = await this.options.storage.create(TEMPORARY);
     const { segmentBytes } = this.options;
+    const number = this.takeNumber();
     try {
       await writeZeros(file, 0, segmentBytes);
       await file.sync();
+      await this.options.storage.rename(TEMPORARY, segmentName(number));
     } catch (error) {
       await file.close();
       throw error;
     }
-    const number = this.takeNumber();
-    await this.options.storage.rename(TEMPORARY, segmentName(number));
     this.prepared.push(new Segment(number, file, segmentBytes));
   }
 

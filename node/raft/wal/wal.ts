@@ -34,6 +34,8 @@ export interface WalOptions {
   /** The log can no longer be trusted: end the process. Nothing is reported afterwards. */
   readonly fatal: (error: Error) => void;
   readonly warn: (message: string) => void;
+  /** The batch under way has found no room; it is written when there is. */
+  readonly onStalled?: () => void;
 }
 
 /** An entry staged, until its batch has a place. */
@@ -66,6 +68,7 @@ export class Wal {
   /** The last batch has records: no later batch proves yet that it was synced. */
   private unproved = false;
   private onReady: (() => void) | undefined;
+  private onWritten: (() => void) | undefined;
   private lastRead: { place: number; batch: Buffer } | undefined;
 
   private constructor(
@@ -202,6 +205,7 @@ export class Wal {
   stageRemoval(group: number): void {
     assert(!this.busy);
     assert(this.groups.delete(group));
+    this.segments.forget(group);
     writeMark(this.records, group, RecordKind.REMOVED);
     this.stagedRecords++;
     this.releasable = true;
@@ -228,9 +232,16 @@ export class Wal {
     return entries;
   }
 
-  /** Ends a log at rest with a batch that proves all before it synced. One that waits for room is not written. */
+  /**
+   * Ends a log at rest with a batch that proves all before it synced. Nothing is reported any more of a batch under
+   * way; one that waits for room is not written.
+   */
   async close(): Promise<void> {
-    assert(!this.writing);
+    if (this.writing) {
+      await new Promise<void>((resolve) => {
+        this.onWritten = resolve;
+      });
+    }
     if (this.wantsProof) await new Promise<void>((resolve) => this.commit(resolve));
     await this.segments.close();
   }
@@ -291,6 +302,7 @@ export class Wal {
 
   private written(segment: Segment, end: number, bytes: number, error: Error | null): void {
     this.writing = false;
+    this.onWritten?.();
     if (error !== null) this.fail(error);
     if (this.failed) return;
     this.figures.syncs++;
@@ -322,6 +334,7 @@ export class Wal {
   private segmentsChanged(): void {
     if (this.failed) return;
     if (this.busy && !this.writing) this.place();
+    if (this.stalled) this.options.onStalled?.();
     this.onReady?.();
   }
 

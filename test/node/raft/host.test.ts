@@ -4,7 +4,14 @@ import assert from 'node:assert';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { createLeases, FOREVER, LeaseReader, openRaftHost, type RaftHostOptions } from '../../../node/raft/index.js';
+import {
+  createLeases,
+  FOREVER,
+  LeaseReader,
+  LeaseWriter,
+  openRaftHost,
+  type RaftHostOptions,
+} from '../../../node/raft/index.js';
 import { limits } from '../../../proto/limits.js';
 import { OfsError, Status } from '../../../proto/status.js';
 import { TestMachine, temporaryDirectory, unexpected, until } from './machine.js';
@@ -87,11 +94,58 @@ test('a state machine that throws is fatal and takes the lease away', async () =
   await host.close();
 });
 
+test('a host that failed while a write was under way closes', async () => {
+  const host = await inMemory(new MemoryStorage(), { fatal: () => undefined });
+  const machine = new TestMachine();
+  const group = host.addGroup(1, machine);
+  await until(() => machine.leading, 'leadership');
+  machine.onApply = () => {
+    group.propose(Buffer.from('y'));
+    throw new Error('the engine failed');
+  };
+  for (let count = 0; count < 10; count++) {
+    group.propose(Buffer.from('x'));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await host.close();
+});
+
+test('a host whose log waits for room closes, with all applied that was proposed', async () => {
+  const storage = new MemoryStorage();
+  const host = await inMemory(storage, { warn: () => undefined });
+  const pinned = new TestMachine();
+  host.addGroup(2, pinned);
+  const machine = new TestMachine();
+  const group = host.addGroup(1, machine);
+  await until(() => machine.leading && pinned.leading && storage.files.size === 3, 'leadership, and segments prepared');
+  storage.capacityBytes = storage.usedBytes;
+  let proposed = 0;
+  const propose = (): boolean => group.propose(Buffer.alloc(100, 'x')) !== 0;
+  await until(() => {
+    while (propose()) proposed++;
+    return group.status.full === true && machine.payloads.length === proposed && !propose();
+  }, 'the log is full');
+  // What cannot be refused has room of its own; when that is used up, too, it waits.
+  let syncs = -1;
+  for (let index = 1; host.figures.syncs !== syncs && index < machine.appliedIndex; index++) {
+    syncs = host.figures.syncs;
+    group.compact(index);
+    for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert(group.status.firstIndex > 10 && group.status.firstIndex < machine.appliedIndex);
+  await host.close();
+  assert.strictEqual(machine.payloads.length, proposed);
+  const again = await inMemory(storage, { warn: () => undefined });
+  assert(again.logBytes(1) > 0);
+  await again.close();
+});
+
 test('a group of one has a lease from its first applied entry until it is removed or closed', async () => {
   const leases = createLeases();
   const reader = new LeaseReader(leases);
   const lease = { term: 0, deadlineUs: 0, appliedIndex: 0 };
   const storage = new MemoryStorage();
+  new LeaseWriter(leases).grant(1, { term: 1, deadlineUs: FOREVER, appliedIndex: 1 });
   const host = await inMemory(storage, { leases });
   const machine = new TestMachine();
   const group = host.addGroup(1, machine);

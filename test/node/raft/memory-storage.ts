@@ -12,6 +12,7 @@ interface Pending {
 }
 
 class MemoryFile implements WalFile {
+  syncs = 0;
   private room = Buffer.alloc(0);
   private length = 0;
 
@@ -37,7 +38,7 @@ class MemoryFile implements WalFile {
   }
 
   async sync(): Promise<void> {
-    this.storage.syncs++;
+    this.syncs++;
   }
 
   async close(): Promise<void> {}
@@ -57,7 +58,6 @@ class MemoryFile implements WalFile {
 export class MemoryStorage implements WalStorage {
   readonly files = new Map<string, MemoryFile>();
   capacityBytes = Number.POSITIVE_INFINITY;
-  syncs = 0;
   /** The error that the next write fails with. */
   failWrite: Error | undefined;
   /** Writes that were begun and not reported. */

@@ -227,6 +227,82 @@ test('a group that stands still pins the segments that it needs, and a removed o
   await again.wal.close();
 });
 
+/** Writes through so many segments that the oldest are given up, if nothing but the last entries is needed of them. */
+async function turnOver(wal: Wal, group: number, cut: readonly number[]): Promise<void> {
+  for (let count = 0; count < 300; count++) await append(wal, [group], 2000);
+  for (const each of cut) {
+    const log = groupOf(wal, each);
+    log.keepFrom(log.lastIndex + 1, log.entryTerm(log.lastIndex));
+    wal.stageState(log);
+  }
+  await commit(wal);
+}
+
+test('a removed group pins nothing, also when a new group of its number writes, and after a restart', async () => {
+  for (const restarted of [false, true]) {
+    const storage = new MemoryStorage();
+    let { wal } = await open(storage);
+    for (let count = 0; count < 300; count++) await append(wal, [1], 2000);
+    wal.stageRemoval(1);
+    await commit(wal);
+    await append(wal, [1]);
+    if (restarted) {
+      await wal.close();
+      ({ wal } = await open(storage));
+    }
+    assertEntries(wal, 1);
+    await turnOver(wal, 2, [1, 2]);
+    await until(() => storage.files.size <= 8, 'the segments are given up');
+    await wal.close();
+    ({ wal } = await open(storage));
+    assertEntries(wal, 1);
+    await wal.close();
+  }
+});
+
+test('term and vote of a group that stands still outlive the segments that they were written to', async () => {
+  const storage = new MemoryStorage();
+  const { wal } = await open(storage);
+  await append(wal, [1]);
+  await append(wal, [1]);
+  const log = groupOf(wal, 1);
+  log.term = 7;
+  log.vote = 3;
+  wal.stageState(log);
+  await commit(wal);
+  await turnOver(wal, 2, [1, 2]);
+  await until(() => storage.files.size <= 8, 'the segments are given up');
+  const found = groupOf((await open(storage.copy())).wal, 1);
+  assert.deepStrictEqual([found.term, found.vote, found.firstIndex, found.previousTerm], [7, 3, 3, 1]);
+  await wal.close();
+});
+
+test('an intact batch behind one that it was not written behind is not of the log', async () => {
+  const storage = await written(4);
+  const offsets = batchOffsets(storage);
+  const segment = storage.segment(1);
+  const header = emptyBatchHeader();
+  const [third, fourth] = [offsets[2]!, offsets[3]!]; // four batches
+  assert(readBatch(segment, 1, third, header));
+  const other = Buffer.from(segment.subarray(third, fourth));
+  other[other.length - 1]! ^= 1;
+  sealBatch(other, header);
+  other.copy(segment, third);
+  const { wal, warnings } = await open(storage);
+  assert.strictEqual(groupOf(wal, 1).lastIndex, 3);
+  assert.strictEqual(warnings.length, 1);
+  await wal.close();
+});
+
+test('every file whose end was accepted is synced before the log is open', async () => {
+  const storage = await written(700);
+  const { wal } = await open(storage);
+  const used = [...storage.files.values()].filter((file) => file.bytes.some((byte) => byte !== 0));
+  assert(used.length >= 2);
+  for (const file of used) assert(file.syncs > 0);
+  await wal.close();
+});
+
 test('a log that lacks its oldest or a middle segment is refused', async () => {
   const storage = new MemoryStorage();
   const { wal } = await open(storage);
