@@ -76,12 +76,17 @@ export const setattr: Handler = async (context, request) => {
 };
 
 async function dropCapability(context: Context, inode: number, node: Node | undefined): Promise<void> {
-  if (node === undefined || (node.flags & AttrFlag.XATTRS) === 0) return;
+  if (node === undefined || !mayHaveCapability(node)) return;
   try {
     await context.vfs.xattrRemove(inode, CAPABILITY);
   } catch (error) {
     if (!isStatus(error, Status.NODATA)) throw error;
   }
+  node.bare = true;
+}
+
+function mayHaveCapability(node: Node): boolean {
+  return !node.bare && (node.flags & AttrFlag.XATTRS) !== 0;
 }
 
 /** Bits that a write takes away, when the node says that they may be there. */
@@ -102,7 +107,7 @@ export async function dropPrivileges(context: Context, inode: number, killSuid: 
 /** Whether a write has anything to do for `dropPrivileges`; nearly never. */
 export function mayHavePrivileges(context: Context, inode: number): boolean {
   const node = context.nodes.find(inode);
-  return node !== undefined && ((node.mode & SUID) !== 0 || (node.flags & AttrFlag.XATTRS) !== 0);
+  return node !== undefined && ((node.mode & SUID) !== 0 || mayHaveCapability(node));
 }
 
 export const statfs: Handler = async (context, request) => {
@@ -123,7 +128,10 @@ export const setxattr: Handler = async (context, request) => {
   checkXattrName(name);
   await context.vfs.xattrSet(request.inode, name, Buffer.from(value), flags);
   const node = context.nodes.find(request.inode);
-  if (node !== undefined) node.flags |= AttrFlag.XATTRS;
+  if (node !== undefined) {
+    node.flags |= AttrFlag.XATTRS;
+    if (name === CAPABILITY) node.bare = false;
+  }
   context.nodes.change(request.inode);
   context.answer.empty(request.unique);
 };
@@ -156,6 +164,8 @@ export const listxattr: Handler = async (context, request) => {
 export const removexattr: Handler = async (context, request) => {
   const name = checkXattrName(decodeName(request.buffer, request.at, request.end));
   await context.vfs.xattrRemove(request.inode, name);
+  const node = context.nodes.find(request.inode);
+  if (name === CAPABILITY && node !== undefined) node.bare = true;
   context.nodes.change(request.inode);
   context.answer.empty(request.unique);
 };

@@ -18,8 +18,14 @@ export interface Node {
   version: number;
   /** Handles open for writing. */
   writers: number;
+  /** It is known to have no file capabilities, whatever other extended attributes it has. */
+  bare: boolean;
   /** Where the inode was last found; for `..` of directories. */
   parent: number;
+}
+
+function newNode({ mode, flags }: Pick<Attr, 'mode' | 'flags'>, parent: number, lookups: number): Node {
+  return { lookups, mode, flags, changed: 0, version: -1, writers: 0, bare: false, parent };
 }
 
 export class NodeTable {
@@ -29,15 +35,7 @@ export class NodeTable {
   private forgottenChange = 0;
 
   constructor(private readonly root: number) {
-    this.nodes.set(root, {
-      lookups: 1,
-      mode: Mode.DIRECTORY,
-      flags: 0,
-      changed: 0,
-      version: -1,
-      writers: 0,
-      parent: root,
-    });
+    this.nodes.set(root, newNode({ mode: Mode.DIRECTORY, flags: 0 }, root, 1));
   }
 
   get size(): number {
@@ -62,7 +60,7 @@ export class NodeTable {
   remember(attr: Attr, parent: number): Node {
     let node = this.nodes.get(attr.inode);
     if (node === undefined) {
-      node = { lookups: 0, mode: attr.mode, flags: attr.flags, changed: 0, version: -1, writers: 0, parent };
+      node = newNode(attr, parent, 0);
       this.nodes.set(attr.inode, node);
     }
     node.lookups++;

@@ -248,6 +248,18 @@ test('bits of privilege fall when others write', () =>
     { allowOther: true },
   ));
 
+test('writes to a file with extended attributes ask for its capabilities once', () =>
+  withMount(async (mounted) => {
+    await shell('touch f; setfattr -n user.a -v 1 f; for i in $(seq 20); do echo $i >> f; done', mounted.directory);
+    assert.strictEqual((await mounted.state()).calls.xattrRemove, 1);
+    await shell(
+      'setfattr -n security.capability -v 0x0000000200000000000000000000000000000000 f; echo x >> f',
+      mounted.directory,
+    );
+    assert.strictEqual((await mounted.state()).calls.xattrRemove, 2);
+    await assert.rejects(shell('getfattr -n security.capability f', mounted.directory), /No such attribute/);
+  }));
+
 test('pages written back through a handle that appends stay in their place', () =>
   withMount(async (mounted) => {
     const script = `

@@ -200,6 +200,7 @@ export class MemoryVfs implements Vfs {
   }
 
   async xattrRemove(inode: number, name: ByteString): Promise<void> {
+    await this.before('xattrRemove');
     if (!this.inode(inode).xattrs.delete(name)) fail(Status.NODATA, name);
   }
 

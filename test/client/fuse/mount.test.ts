@@ -65,6 +65,23 @@ test('unmounting by force while clients hammer the mount leaves nobody waiting',
   }
 });
 
+test('unmounting by force sets clients free whose requests hang, and ends when these have ended', async () => {
+  const mounted = await MountedMemory.start(emptyDirectory());
+  try {
+    await mounted.command('hold write');
+    const client = shell('echo x > file', mounted.directory);
+    await until('the write hangs', async () => (await mounted.command('held write')) === '1');
+    mounted.child.stdin.write('force\n');
+    await assert.rejects(client, /write error/);
+    assert.strictEqual(mountsOn(mounted.directory), 0);
+    assert.strictEqual(await mounted.command('release write'), 'released 1');
+    assert.strictEqual(await mounted.line(), 'stopped');
+    assert.deepStrictEqual(await mounted.exited, { code: 0, signal: null }, mounted.log);
+  } finally {
+    await mounted.dispose();
+  }
+});
+
 test('umount by somebody else ends the mount process', async () => {
   const mounted = await MountedMemory.start(emptyDirectory());
   try {
