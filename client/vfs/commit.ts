@@ -16,6 +16,8 @@ export interface CommitHost {
   readonly blocks: BlockStore;
   readonly space: Space;
   readonly group: number;
+  /** How long a round tries again what failed for a passing reason, before it says so. */
+  readonly patienceMs: number;
   /** Chunks whose rows have grown long. */
   onCrowded(file: VfsFile, chunks: readonly number[]): void;
 }
@@ -36,21 +38,30 @@ const PASSING: ReadonlySet<number> = new Set([
   Status.RETRY_TOO_OLD,
 ]);
 const SESSION_POLL_MS = 50;
+const RETRY_PAUSE_MS = 50;
 
 /**
  * Commits what is pending; to be run as the file's serial task. Rejects with the first error; then what was dropped
  * for good is no longer pending, and what may succeed later still is.
  */
 export async function commitRound(host: CommitHost, file: VfsFile, kind: RoundKind): Promise<void> {
-  for (const run of file.pending) run.retry();
-  file.uncommittedBytes = 0;
-  if (kind !== 'SEALED') sealRuns(file, kind);
-  try {
-    await commitSealed(host, file);
-    file.failedCommits = 0;
-  } catch (error) {
-    file.failedCommits++;
-    throw error;
+  const deadline = performance.now() + host.patienceMs;
+  for (;;) {
+    try {
+      for (const run of file.pending) run.retry();
+      file.uncommittedBytes = 0;
+      if (kind !== 'SEALED') sealRuns(file, kind);
+      await commitSealed(host, file);
+      file.failedCommits = 0;
+      return;
+    } catch (error) {
+      const passing = error instanceof OfsError && PASSING.has(error.status);
+      if (!passing || performance.now() + RETRY_PAUSE_MS > deadline) {
+        file.failedCommits++;
+        throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+    }
   }
 }
 

@@ -59,10 +59,10 @@ export class ReadAhead {
     if (this.inOrder > BEGIN_AFTER && target.length >= SMALLEST_BYTES) this.extend(file, target.length);
     if (ready === null) return this.readDirect(file, offset, target);
     const bytes = await ready.bytes.catch(() => -1); // the read below says what is wrong
-    const valid = bytes === target.length && ready.generation === file.generation;
-    if (valid) ready.buffer.copy(target);
+    const whole = bytes === target.length;
+    if (whole) ready.buffer.copy(target);
     this.budget.release(ready.buffer);
-    return valid ? bytes : this.readDirect(file, offset, target);
+    return whole ? bytes : this.readDirect(file, offset, target);
   }
 
   reset(): void {

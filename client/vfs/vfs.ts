@@ -28,6 +28,8 @@ export interface VfsOptions {
   warn: (message: string) => void;
   /** Memory for pieces of blocks that were read; limits.blockCacheBytes where nothing is said. */
   cacheBytes?: number;
+  /** How long a flush tries again before it fails for want of an answer; limits.requestTimeoutMs where nothing is said. */
+  patienceMs?: number;
 }
 
 /** Flags of open(2), <asm-generic/fcntl.h>. */
@@ -57,6 +59,7 @@ class ChannelVfs implements Vfs {
   readonly meta: MetaChannel;
   readonly blocks: BlockStore;
   readonly group: number;
+  readonly patienceMs: number;
   private readonly warn: (message: string) => void;
   /** Files that are open or have pending bytes, by inode. */
   private readonly files = new Map<number, VfsFile>();
@@ -72,6 +75,7 @@ class ChannelVfs implements Vfs {
     this.blocks = options.blocks;
     this.group = options.group;
     this.root = options.root;
+    this.patienceMs = options.patienceMs ?? limits.requestTimeoutMs;
     this.warn = options.warn;
     this.space = spaceOf(options.blocks);
     this.reads = new Reads(this, new BlockCache(options.blocks, options.cacheBytes ?? limits.blockCacheBytes));

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { limits } from '../../../proto/limits.js';
 import { OfsError, Status } from '../../../proto/status.js';
-import { client, closeFile, create, newClient, openByName, readAll, until, writeFile } from './fixture.js';
+import { client, closeFile, create, newClient, Open, openByName, readAll, until, WHO, writeFile } from './fixture.js';
 import { lost, MemoryMetaService } from './memory-meta.js';
 
 const MIB = 1024 * 1024;
@@ -88,8 +88,9 @@ test('blocks of a session that ended before the commit are written again under t
     store.session = 2;
   }, 20);
   const before = store.writes.length;
+  assert.strictEqual(before, 0);
   await vfs.flush(handle);
-  assert.ok(store.writes.length > before + 1);
+  assert.strictEqual(store.writes.length, before + 4, 'both blocks were written twice');
   assert.ok((await readAll(vfs, handle)).equals(data));
   assert.strictEqual(store.usedBytes, 0);
 });
@@ -200,4 +201,29 @@ test('more random writes than may be pending are committed on the way', async ()
   assert.ok((await readAll(vfs, handle)).equals(model.subarray(0, size)));
   await closeFile(vfs, handle);
   assert.ok((await readAll(vfs, await openByName(vfs, 'random'))).equals(model.subarray(0, size)));
+});
+
+test('a failure that passes within the patience of a flush is not told', async () => {
+  let failures = 3;
+  const fails = (): OfsError | null => (failures-- > 0 ? lost() : null);
+  const { vfs, meta } = newClient({ patienceMs: 10_000, failWrite: fails });
+  const handle = await create(vfs, 'patient');
+  await vfs.write(handle, 0, Buffer.from('in the end'));
+  await vfs.flush(handle);
+  failures = 0;
+  let commits = 0;
+  meta.mishap = (name) => (name === 'chunkCommit' && commits++ < 2 ? { after: lost() } : null);
+  await vfs.write(handle, 0, Buffer.from('IN'));
+  await vfs.flush(handle);
+  assert.strictEqual(commits, 3);
+  assert.strictEqual((await readAll(vfs, handle)).toString(), 'IN the end');
+});
+
+test('an append waits for the write before it to have its place, even when that waits for memory', async () => {
+  const { vfs } = newClient({ slabBytes: 4 * MIB });
+  const handle = (await vfs.create(vfs.root, 'appended', 0o644, Open.RDWR | Open.APPEND, WHO)).handle;
+  const pieces = Array.from({ length: 6 }, (_, index) => Buffer.alloc(3 * MIB, index + 1));
+  await Promise.all(pieces.map((piece) => vfs.write(handle, 0, piece)));
+  assert.ok((await readAll(vfs, handle)).equals(Buffer.concat(pieces)));
+  await closeFile(vfs, handle);
 });

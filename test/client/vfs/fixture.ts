@@ -15,16 +15,23 @@ export interface Client {
   warnings: string[];
 }
 
+/** `patienceMs`: how long flushes try again; here mostly not at all. */
+export interface ClientOptions extends MemoryStoreOptions {
+  patienceMs?: number;
+}
+
 /** Another client of a service and of the blocks of `other`, if given. */
-export function client(service: MemoryMetaService, options: MemoryStoreOptions = {}, other?: Client): Client {
+export function client(service: MemoryMetaService, options: ClientOptions = {}, other?: Client): Client {
   const meta = new MemoryMeta(service);
   const store = new MemoryStore({ ...options, shared: other?.store });
   const warnings: string[] = [];
   const warn = (message: string): void => void warnings.push(message);
-  return { vfs: createVfs({ meta, blocks: store, group: 1, root: service.root, warn }), meta, store, warnings };
+  const { patienceMs = 0 } = options;
+  const vfs = createVfs({ meta, blocks: store, group: 1, root: service.root, warn, patienceMs });
+  return { vfs, meta, store, warnings };
 }
 
-export function newClient(options: MemoryStoreOptions = {}): Client {
+export function newClient(options: ClientOptions = {}): Client {
   return client(new MemoryMetaService(), options);
 }
 

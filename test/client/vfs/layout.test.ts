@@ -183,3 +183,24 @@ test('compaction keeps a large blob as it is and joins only the small ones behin
   assert.ok(store.writtenBytes - before < MIB);
   assert.ok((await readAll(vfs, handle)).equals(Buffer.concat(model)));
 });
+
+test('compaction writes again what is left of a blob that is mostly covered', async () => {
+  const client = newClient();
+  const { vfs } = client;
+  const handle = await create(vfs, 'covered');
+  const model = randomBytes(8 * MIB);
+  await vfs.write(handle, 0, model);
+  await vfs.flush(handle);
+  const covered = (await slicesOf(client, handle.inode))[0]!.blob;
+  const pieceBytes = (6 * MIB) / (limits.slicesPerChunkBeforeCompaction + 8);
+  for (let at = 0; at + pieceBytes < 6 * MIB; at += pieceBytes) {
+    const patch = randomBytes(Math.floor(pieceBytes));
+    patch.copy(model, Math.floor(at));
+    await vfs.write(handle, Math.floor(at), patch);
+    await vfs.flush(handle);
+  }
+  await vfs.compacted();
+  const slices = await slicesOf(client, handle.inode);
+  assert.ok(slices.every(({ blob }) => blob !== covered));
+  assert.ok((await readAll(vfs, handle)).equals(model));
+});
