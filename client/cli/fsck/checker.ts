@@ -45,7 +45,10 @@ export class GroupChecker {
     private readonly findings: Findings,
     private readonly ledger: BlobLedger,
   ) {
-    this.tally = new GroupTally((text) => this.error(text));
+    this.tally = new GroupTally(
+      (text) => this.error(text),
+      (blob) => ledger.pending(blob),
+    );
   }
 
   private error(text: string): void {
@@ -210,7 +213,6 @@ export class GroupChecker {
     else if (row.kind === ReclaimKind.BLOBS || row.kind === ReclaimKind.FREED) {
       for (const { blob } of row.blobs) {
         this.tally.reclaimed(blob, sequence, row.kind === ReclaimKind.FREED);
-        this.ledger.pending(blob);
       }
     } else this.error(`reclaim row ${sequence} is of kind ${row.kind}`);
   }

@@ -94,7 +94,11 @@ export class GroupTally {
   lastReclaim = 0;
   lastInode = 0;
 
-  constructor(private readonly error: (text: string) => void) {}
+  constructor(
+    private readonly error: (text: string) => void,
+    /** Told of each blob that is on its way to be deleted. */
+    private readonly pending: (blob: number) => void,
+  ) {}
 
   get size(): number {
     return this.inodes.size;
@@ -246,6 +250,8 @@ export class GroupTally {
     } else if (count !== slices) {
       this.error(`blob ${blob} is named by ${slices} slices, its count is ${count}`);
     }
+    // A row that holds a blob without either was overtaken by a writer who took the blob back.
+    if (record.freed || count === 0) this.pending(blob);
     if (count === 0 && record.reclaim !== record.countReclaim)
       this.error(`blob ${blob} waits for reclaim row ${record.countReclaim}, which does not hold it`);
   }

@@ -14,25 +14,67 @@ import type { Chunk, MetaOperationName, Slice, Time } from '../../../proto/meta/
 import { metaOperations } from '../../../proto/meta/index.js';
 import { OfsError, Status, statusName } from '../../../proto/status.js';
 
+/** Keys of a block at most: insertion costs the move of one block. */
+const BLOCK = 512;
+
+/** Strings in order. */
+class OrderedKeys {
+  private readonly blocks: ByteString[][] = [[]];
+
+  /** Index of the last block that begins at or below the key. */
+  private blockOf(key: ByteString): number {
+    let low = 0;
+    let high = this.blocks.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.blocks[middle]![0]! <= key) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  private static indexIn(block: readonly ByteString[], key: ByteString): number {
+    let low = 0;
+    let high = block.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (block[middle]! < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  insert(key: ByteString): void {
+    const at = this.blockOf(key);
+    const block = this.blocks[at]!;
+    block.splice(OrderedKeys.indexIn(block, key), 0, key);
+    if (block.length > BLOCK) this.blocks.splice(at + 1, 0, block.splice(BLOCK / 2));
+  }
+
+  remove(key: ByteString): void {
+    const at = this.blockOf(key);
+    const block = this.blocks[at]!;
+    block.splice(OrderedKeys.indexIn(block, key), 1);
+    if (block.length === 0 && this.blocks.length > 1) this.blocks.splice(at, 1);
+  }
+
+  *from(start: ByteString): Generator<ByteString> {
+    let index = 0;
+    for (let at = this.blockOf(start); at < this.blocks.length; at++) {
+      const block = this.blocks[at]!;
+      for (index = OrderedKeys.indexIn(block, start); index < block.length; index++) yield block[index]!;
+    }
+  }
+}
+
 export class MemoryStore implements Transaction {
   readonly rows = new Map<ByteString, Buffer>();
-  private readonly order: ByteString[] = [];
+  private readonly order = new OrderedKeys();
   private undo: [ByteString, Buffer | undefined][] | null = null;
   private lent: Buffer[] = [];
   private visiting = false;
   /** Values are copied and spoilt when their time is over. Off for measurements. */
   strict = true;
-
-  private find(key: ByteString): number {
-    let low = 0;
-    let high = this.order.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.order[middle]! < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
 
   private called(): void {
     assert(!this.visiting, 'a visit called the view');
@@ -55,8 +97,7 @@ export class MemoryStore implements Transaction {
 
   scan(start: ByteString, end: ByteString, visit: (key: ByteString, value: Buffer) => boolean): void {
     this.called();
-    for (let index = this.find(start); index < this.order.length; index++) {
-      const key = this.order[index]!;
+    for (const key of this.order.from(start)) {
       if (key >= end) return;
       const value = this.lend(this.rows.get(key)!);
       this.visiting = true;
@@ -75,7 +116,7 @@ export class MemoryStore implements Transaction {
     this.called();
     const before = this.rows.get(key);
     this.undo?.push([key, before]);
-    if (before === undefined) this.order.splice(this.find(key), 0, key);
+    if (before === undefined) this.order.insert(key);
     this.rows.set(key, value);
   }
 
@@ -84,7 +125,7 @@ export class MemoryStore implements Transaction {
     const before = this.rows.get(key);
     if (before === undefined) return;
     this.undo?.push([key, before]);
-    this.order.splice(this.find(key), 1);
+    this.order.remove(key);
     this.rows.delete(key);
   }
 
@@ -108,7 +149,7 @@ export class MemoryStore implements Transaction {
 
   /** All rows in order. */
   *all(): Generator<[ByteString, Buffer]> {
-    for (const key of this.order) yield [key, this.rows.get(key)!];
+    for (const key of this.order.from('')) yield [key, this.rows.get(key)!];
   }
 }
 
