@@ -111,7 +111,7 @@ export async function prepareDirectory(directory: string, cleared: (path: string
         `cannot mount on ${path}: ${mounted.source} is mounted there already; unmount it first: umount ${path}`,
       );
     }
-    await run('umount', ['-l', path]);
+    await detachDirectory(path);
     cleared(path);
   }
   const status = await stat(path).catch((error: unknown) => {
