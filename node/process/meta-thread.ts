@@ -31,13 +31,14 @@ const meta = await openMetaService({
   warn,
   fatal: endProcess(log),
 });
+// Before its groups are open it would answer that they are not here.
+await meta.ready;
 host.serve(meta.service);
 const tcp = await serveTcp({ host: address, port, service: meta.service, name: host.name, warn });
 host.onStop(async () => {
   await tcp.close(STOP_GRACE_MS);
   await meta.close();
 });
-await meta.ready;
 host.ready();
 
 /** Resolves when the tombstones of all blobs are on disk. */
