@@ -40,6 +40,7 @@ export const limits = {
   slicesPerPartChunk: 256,
   truncateSlices: 16_384,
   visibleScan: 1000,
+  prunedPerRequest: 4096,
   heldInodesPerRenewal: 65_536,
 
   // Threads.
@@ -91,6 +92,8 @@ export const limits = {
   fileQueueRequests: 1024,
   metaReaders: 1024,
   metaMapBytes: 64 * MIB,
+  metaReserveBytes: 16 * MIB,
+  checkpointRetryMs: 10_000,
   checkpointPieceBytes: 256 * KIB,
   checkpointPauseMs: 2,
   checkpointLogBytes: 256 * MIB,
@@ -158,8 +161,9 @@ export const limits = {
   s3AccessKeyMs: 5_000,
   s3ReadPieceBytes: 512 * KIB,
   s3ReadPieces: 128,
-  s3ReadPiecesPerRequest: 2,
   s3DrainBytes: 16 * MIB,
+  s3StallMs: 120_000,
+  s3StallRetryMs: 4_000,
   s3CloseMs: 10_000,
   s3ListRounds: 64,
   s3BucketsListed: 10_000,

@@ -142,21 +142,21 @@ function contentsFor(view: View, inode: number): 'empty' | 'visible' | 'hidden' 
 /**
  * Removes a directory that only PUTs stood for and that has no entries any more, and those above it likewise. One in
  * which only entries stand that S3 does not see is kept, as if somebody had made it: an implicit directory always leads
- * to a key.
+ * to a key. Answers how many it removed.
  */
-function prune(edit: Edit, from: Node): void {
+function prune(edit: Edit, from: Node): number {
   let directory = from;
-  for (;;) {
+  for (let removed = 0; ; removed++) {
     const attr = directory.attr;
-    if (!hasFlag(attr, AttrFlag.IMPLICIT) || hasFlag(attr, AttrFlag.MARKER)) return;
+    if (!hasFlag(attr, AttrFlag.IMPLICIT) || hasFlag(attr, AttrFlag.MARKER)) return removed;
     const contents = contentsFor(edit.tx, attr.inode);
-    if (contents === 'visible') return;
+    if (contents === 'visible') return removed;
     if (contents === 'hidden') {
       edit.touch(directory).flags &= ~AttrFlag.IMPLICIT;
-      return;
+      return removed;
     }
     const place = placeOf(edit.tx, attr.inode);
-    if (place === undefined || place.parent === 0) return;
+    if (place === undefined || place.parent === 0) return removed;
     const parent = edit.directory(place.parent);
     edit.removeDirectory(directory);
     entriesChanged(edit, parent);
@@ -165,24 +165,24 @@ function prune(edit: Edit, from: Node): void {
   }
 }
 
-function deleteOne(edit: Edit, path: ByteString): void {
+/** Deletes what S3 sees at a key; answers how many directories went with it. */
+function deleteOne(edit: Edit, path: ByteString): number {
   const { directories, name } = parsePath(path);
   const place = walk(edit.tx, rootInode(edit.partition), directories);
-  if (place.inode === 0) return;
+  if (place.inode === 0) return 0;
   if (name !== null) {
     const node = nodeAt(edit.tx, keys.fileDentry(place.inode, name));
-    if (node === undefined || !isFile(node.attr)) return;
+    if (node === undefined || !isFile(node.attr)) return 0;
     const directory = edit.directory(place.inode);
     edit.removeName(edit.adopt(node), place.inode, name);
     entriesChanged(edit, directory);
-    prune(edit, directory);
-    return;
+    return prune(edit, directory);
   }
   const directory = edit.at(place.key);
-  if (directory === undefined || !isMarker(directory.attr)) return;
+  if (directory === undefined || !isMarker(directory.attr)) return 0;
   clearMarker(edit, directory);
   directory.attr.flags |= AttrFlag.IMPLICIT;
-  prune(edit, directory);
+  return prune(edit, directory);
 }
 
 /** Why a key may not be deleted, or OK. */
@@ -198,9 +198,11 @@ function refusal(edit: Edit, path: ByteString, condition: Condition): Status {
 
 export const objectDelete: EditHandler<'objectDelete'> = (edit, { paths, condition }) => {
   const statuses: number[] = [];
+  let pruned = 0;
   for (const path of paths) {
-    const status = refusal(edit, path, condition);
-    if (status === Status.OK) deleteOne(edit, path);
+    // Beyond the bound the rest is for another request: a thousand keys may stand for half a million directories.
+    const status = pruned < limits.prunedPerRequest ? refusal(edit, path, condition) : Status.BUSY;
+    if (status === Status.OK) pruned += deleteOne(edit, path);
     edit.finish();
     statuses.push(status);
   }

@@ -347,3 +347,15 @@ test('uploads are listed by key and then by id, behind either marker', () => {
   assert.deepEqual(list('', '', 10, 'a/').uploads, all.slice(2, 3));
   assert.deepEqual(list('b', '', 10, 'a').uploads, []);
 });
+
+test('a DELETE that would take too many directories with it leaves the rest of its keys for another', () => {
+  const world = new World();
+  const depth = 400;
+  const paths = Array.from({ length: 12 }, (_, index) => `${index}/${'d/'.repeat(depth)}x`);
+  for (const path of paths) world.put(path, 0);
+  const statuses = world.delete(...paths);
+  const done = Math.ceil(limits.prunedPerRequest / (depth + 1));
+  assert.deepEqual(statuses, [...Array(done).fill(0), ...Array(12 - done).fill(21)]);
+  assert.equal(listed(world).length, 12 - done);
+  assertClean(world);
+});
