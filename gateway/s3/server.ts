@@ -14,7 +14,7 @@ import { targetOf } from './http/target.js';
 import { routeOf } from './router.js';
 import { S3Service, type ServiceOptions } from './service.js';
 
-export interface GatewayOptions extends Partial<Pick<ServiceOptions, 'region' | 'domains' | 'now'>> {
+export interface GatewayOptions extends Partial<Pick<ServiceOptions, 'region' | 'domains' | 'now' | 'connectionsMax'>> {
   /** 0: a free one. All gateway threads share one port. */
   readonly port: number;
   readonly host: string;
@@ -38,6 +38,7 @@ export function startGateway(options: GatewayOptions): Promise<Gateway> {
     domains: (options.domains ?? []).map((domain) => domain.toLowerCase()),
     log: options.log,
     now: options.now ?? Date.now,
+    connectionsMax: options.connectionsMax ?? limits.s3Connections,
   });
   return new Server(service).listen(options.host, options.port);
 }
@@ -49,8 +50,9 @@ class Server {
   private closing = false;
   private onIdle: (() => void) | undefined;
   private readonly ended = (): void => this.onEnded();
-  private readonly onConnection = (_: HttpResponse, change: number): void => {
+  private readonly onConnection = (res: HttpResponse, change: number): void => {
     this.connections += change;
+    if (this.connections > this.service.connectionsMax && change > 0) res.close();
   };
 
   constructor(private readonly service: S3Service) {
@@ -116,7 +118,6 @@ class Server {
     const { service } = this;
     const length = x.length('content-length');
     if (x.method === 'PUT' || x.method === 'POST') x.body = new Body(x, length);
-    if (this.connections > limits.s3Connections) throw new S3Error('SlowDown');
     const target = targetOf(x.path, x.headers.get('host'), service.domains);
     x.bucket = target.bucket;
     x.key = target.key;

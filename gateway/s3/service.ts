@@ -31,6 +31,8 @@ export interface ServiceOptions {
   readonly domains: readonly string[];
   readonly log: Log;
   readonly now: () => number;
+  /** Connections of this thread; one more is closed. Must leave descriptors of the process for its files. */
+  readonly connectionsMax: number;
 }
 
 export const ROOT_GROUP = 0;
@@ -42,6 +44,7 @@ export class S3Service {
   readonly domains: readonly string[];
   readonly log: Log;
   readonly now: () => number;
+  readonly connectionsMax: number;
   readonly buffers = new ReadBuffers();
   private readonly pathfsOf: (volume: Volume) => PathFs;
 
@@ -52,6 +55,7 @@ export class S3Service {
     this.domains = options.domains;
     this.log = options.log;
     this.now = options.now;
+    this.connectionsMax = options.connectionsMax;
     this.pathfsOf = options.pathfs;
   }
 

@@ -1,10 +1,11 @@
 // The body of a large GET: pieces are read ahead while the one before drains into the socket. A client that does not
-// take what it was sent keeps no buffer of the pool when others wait for one: what is left of the piece is read again
-// when the socket is writable. Once the head is sent an error can only close the connection; it never ends short.
+// take what it was sent keeps no buffer from others: what it had is read again when the socket is writable. Once the
+// head is sent an error can only close the connection; an answer never ends short.
 
 import type { Buffer } from 'node:buffer';
 import type { OpenObject, PathFs } from '../../../client/pathfs/interface.js';
 import { limits } from '../../../proto/limits.js';
+import type { Parked } from '../body/buffers.js';
 import type { Range } from '../http/conditions.js';
 import type { Exchange } from '../http/exchange.js';
 import type { S3Service } from '../service.js';
@@ -24,32 +25,36 @@ export async function streamObject(
   reading: StreamedReading,
 ): Promise<void> {
   pathfs.hold(object);
-  const stream = new ObjectStream(x, service, pathfs, object, reading);
   try {
-    await stream.run();
+    await new ObjectStream(x, service, pathfs, object, reading).run();
   } finally {
     pathfs.unhold(object);
   }
 }
 
+/** Bytes [offset, offset + length) of the range. */
 interface Piece {
   readonly buffer: Buffer;
   readonly offset: number;
   readonly length: number;
 }
 
-/** Settled, because it may fail while nobody waits for it yet. */
-type Fetch = Promise<[PromiseSettledResult<Piece>]>;
-
-function pieceOf([settled]: [PromiseSettledResult<Piece>]): Piece {
-  if (settled.status === 'rejected') throw settled.reason;
-  return settled.value;
+/** A piece on its way. It may fail, or be wanted no more, while nobody waits for it. */
+interface Fetch {
+  readonly offset: number;
+  readonly settled: Promise<[PromiseSettledResult<Piece>]>;
+  piece: Piece | undefined;
+  dropped: boolean;
 }
 
-class ObjectStream {
+class ObjectStream implements Parked {
   private readonly total: number;
+  private sent = 0;
+  private piece: Piece | undefined;
+  private ahead: Fetch | undefined;
   private headSent = false;
   private wake: (() => void) | undefined;
+  private progressMs = performance.now();
 
   constructor(
     private readonly x: Exchange,
@@ -65,35 +70,52 @@ class ObjectStream {
     const { x } = this;
     x.watch();
     x.onGone = () => this.wake?.();
-    let ahead: Fetch | undefined = Promise.allSettled([this.fetch(0, this.total)]);
     try {
-      while (ahead !== undefined && !x.gone) {
-        const settled: [PromiseSettledResult<Piece>] = await ahead;
-        ahead = undefined;
-        const piece = pieceOf(settled);
-        const next = piece.offset + piece.length;
-        if (next < this.total && !x.gone) ahead = Promise.allSettled([this.fetch(next, this.total)]);
-        await this.drain(piece);
+      while (this.sent < this.total && !x.gone) {
+        this.piece ??= await this.next();
+        if (x.gone) break;
+        const end = this.piece.offset + this.piece.length;
+        if (this.ahead === undefined && end < this.total) this.ahead = this.fetch(end);
+        const isFull = !this.push(this.piece);
+        if (this.sent === end) this.releasePiece();
+        if (isFull && this.sent < this.total) await this.writable();
       }
     } catch (error) {
       if (!this.headSent) throw error;
       this.service.log.error({ error, bucket: x.bucket, request: x.requestId }, 'a GET broke off in its body');
       x.abandon();
     } finally {
-      if (ahead !== undefined) await this.discard(ahead);
+      this.releasePiece();
+      this.dropAhead();
     }
   }
 
-  /** A failed read ahead of a stream that has ended already is nobody's error. */
-  private async discard(ahead: Fetch): Promise<void> {
-    const [result] = await ahead;
-    if (result.status === 'fulfilled') this.service.buffers.give(result.value.buffer);
+  /** The piece at `sent`, which was read ahead or is read now. */
+  private async next(): Promise<Piece> {
+    if (this.ahead?.offset !== this.sent) this.dropAhead();
+    const fetch = this.ahead ?? this.fetch(this.sent);
+    this.ahead = fetch;
+    const [result] = await fetch.settled;
+    if (this.ahead === fetch) this.ahead = undefined;
+    if (result.status === 'rejected') throw result.reason;
+    fetch.piece = undefined;
+    return result.value;
   }
 
-  /** Reads the piece at `offset` of the range, up to `end` of it at most. */
-  private async fetch(offset: number, end: number): Promise<Piece> {
+  private fetch(offset: number): Fetch {
+    const length = Math.min(limits.s3ReadPieceBytes, this.total - offset);
+    const settled = Promise.allSettled([this.readPiece(offset, length)] as const);
+    const fetch: Fetch = { offset, settled, piece: undefined, dropped: false };
+    void settled.then(([result]) => {
+      if (result.status === 'rejected') return;
+      if (fetch.dropped) this.service.buffers.give(result.value.buffer);
+      else fetch.piece = result.value;
+    });
+    return fetch;
+  }
+
+  private async readPiece(offset: number, length: number): Promise<Piece> {
     const { buffers } = this.service;
-    const length = Math.min(limits.s3ReadPieceBytes, end - offset);
     const taken = buffers.take();
     const buffer = taken instanceof Promise ? await taken : taken;
     try {
@@ -107,32 +129,26 @@ class ObjectStream {
     return { buffer, offset, length };
   }
 
-  /** Gives a piece to the socket, waiting as often as it is full. Takes the piece's buffer over. */
-  private async drain(first: Piece): Promise<void> {
-    let piece: Piece | undefined = first;
-    try {
-      let done = 0;
-      while (done < first.length && !this.x.gone) {
-        piece ??= await this.fetch(first.offset + done, first.offset + first.length);
-        done = this.push(piece, first.offset + done) - first.offset;
-        if (done >= first.length || this.x.gone) break;
-        if (this.service.buffers.scarce || first.offset + done >= piece.offset + piece.length) {
-          this.service.buffers.give(piece.buffer);
-          piece = undefined;
-        }
-        await this.writable();
-      }
-    } finally {
-      if (piece !== undefined) this.service.buffers.give(piece.buffer);
-    }
+  private releasePiece(): void {
+    if (this.piece === undefined) return;
+    this.service.buffers.give(this.piece.buffer);
+    this.piece = undefined;
   }
 
-  /** Sends of a piece what lies from `from` on; answers up to where the socket took it. */
-  private push(piece: Piece, from: number): number {
+  private dropAhead(): void {
+    const fetch = this.ahead;
+    if (fetch === undefined) return;
+    this.ahead = undefined;
+    if (fetch.piece === undefined) fetch.dropped = true;
+    else this.service.buffers.give(fetch.piece.buffer);
+  }
+
+  /** Gives the socket what of the piece it has not had; false when the socket is full. */
+  private push(piece: Piece): boolean {
     const { x } = this;
-    if (x.gone) return from;
-    const view = piece.buffer.subarray(from - piece.offset, piece.length);
-    let offset = from;
+    const view = piece.buffer.subarray(this.sent - piece.offset, piece.length);
+    const sentBefore = this.sent;
+    let isTaken = false;
     x.res.cork(() => {
       if (!this.headSent) {
         this.headSent = true;
@@ -140,20 +156,49 @@ class ObjectStream {
       }
       const before = x.res.getWriteOffset();
       const [ok, ended] = x.res.tryEnd(view, this.total);
-      offset = ok ? from + view.length : from + (x.res.getWriteOffset() - before);
+      isTaken = ok;
+      this.sent += ok ? view.length : x.res.getWriteOffset() - before;
       if (ended) x.finish();
     });
-    return offset;
+    if (this.sent > sentBefore) this.progressMs = performance.now();
+    return isTaken;
   }
 
   /** Resolves when the socket takes more, or is gone. */
   private writable(): Promise<void> {
+    const { buffers } = this.service;
     return new Promise((resolve) => {
-      this.wake = resolve;
-      this.x.res.onWritable(() => {
+      this.wake = () => {
+        this.wake = undefined;
+        buffers.unpark(this);
         resolve();
+      };
+      this.x.res.onWritable(() => {
+        this.wake?.();
         return true;
       });
+      buffers.park(this);
     });
+  }
+
+  surrender(): Buffer | undefined {
+    const ahead = this.ahead?.piece;
+    if (ahead !== undefined) {
+      this.ahead = undefined;
+      return ahead.buffer;
+    }
+    const { piece } = this;
+    this.piece = undefined;
+    return piece?.buffer;
+  }
+
+  /**
+   * The server ends a connection on which it could write nothing for ten seconds, and a reader that computes between
+   * reads may take longer. Each attempt to write begins that time anew; the end of patience is limits.s3StallMs.
+   */
+  stillParked(ms: number): void {
+    if (this.x.gone) return;
+    if (performance.now() - this.progressMs > limits.s3StallMs) this.x.abandon();
+    else if (ms > limits.s3StallRetryMs) this.wake?.();
   }
 }
