@@ -73,6 +73,25 @@ test('a writer that goes on with a blob which was given up takes it back', () =>
   assertClean(world);
 });
 
+test('a blob that was taken back and given up again waits for the age of its second row', () => {
+  const world = new World();
+  const inode = world.mknod(world.root, 'f');
+  const first = world.slice(0, 4 * MIB);
+  commit(world, inode, [first], 4 * MIB);
+  truncate(world, inode, 0);
+  world.tick(20);
+  commit(world, inode, [first], 4 * MIB);
+  truncate(world, inode, 0);
+  world.tick(15);
+  world.settle({ minAgeMs: 30_000 });
+  assert(world.blobs.has(first.blob));
+  assertClean(world);
+  world.tick(15);
+  world.settle({ minAgeMs: 30_000 });
+  assert.equal(world.blobs.size, 0);
+  assertClean(world);
+});
+
 test('a blob is not freed before its row has its age, nor while somebody holds the file', () => {
   const world = new World();
   const { inode } = world.put('f', 10);
