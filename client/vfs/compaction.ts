@@ -68,7 +68,8 @@ export class Compactor {
 export async function compactChunk(host: CompactionHost, inode: number, chunk: number): Promise<void> {
   const { attr, chunks } = await host.meta.call('chunkRead', host.group, { inode, first: chunk, count: 1 });
   const slices = chunks.find((candidate) => candidate.chunk === chunk)?.slices ?? [];
-  if (slices.length < 2 || (attr.flags & AttrFlag.PARTS) !== 0) return;
+  // It may have been compacted since it was called crowded.
+  if (slices.length <= limits.slicesPerChunkBeforeCompaction || (attr.flags & AttrFlag.PARTS) !== 0) return;
   const plans = planRow(slices);
   const session = host.blocks.session;
   const runs: Run[] = [];
