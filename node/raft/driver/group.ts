@@ -112,21 +112,23 @@ export class Group {
     if (index > this.cutTo) this.cutTo = index;
   }
 
+  /** Cuts the log where `cut` asked for; true if there is something to be written for it. */
+  takeCut(): boolean {
+    if (this.cutTo < this.log.firstIndex) return false;
+    this.log.keepFrom(this.cutTo + 1, this.log.entryTerm(this.cutTo));
+    return true;
+  }
+
   /** Stages what the core wants stored, up to `storeBytes`. Returns whether the log has something to write. */
   stage(storeBytes: number, applyBytes: number): boolean {
     const before = this.wal.stagedBytes;
     const ready = takeReady(this.raft, storeBytes, applyBytes);
     const { log } = this;
-    let state = ready.hardState !== null;
     if (ready.hardState !== null) {
       log.term = ready.hardState.term;
       log.vote = ready.hardState.vote;
     }
-    if (this.cutTo >= log.firstIndex) {
-      log.keepFrom(this.cutTo + 1, log.entryTerm(this.cutTo));
-      state = true;
-    }
-    if (state) this.wal.stageState(log);
+    if (this.takeCut() || ready.hardState !== null) this.wal.stageState(log);
     for (const entry of ready.entries) this.wal.stageEntry(log, entry);
     assert(ready.messages.length === 0, 'a group of one has nobody to talk to');
     this.ready = ready;

@@ -94,6 +94,7 @@ class GroupHandle implements RaftGroup {
   compact(index: number): void {
     this.group.cut(index);
     this.host.wake(this.group);
+    this.host.relieve();
   }
 }
 
@@ -220,7 +221,15 @@ export class Host implements RaftHost {
 
   /** A log that waits for room does not hold up a close: what it would write was acknowledged to nobody. */
   stalled(): void {
+    this.relieve();
     this.onIdle?.();
+  }
+
+  /** If the log waits for room: writes what groups no longer need, which may give it some. */
+  relieve(): void {
+    if (this.failed || !this.wal.stalled) return;
+    const cut = [...this.groups.values()].filter((group) => group.takeCut());
+    if (cut.length > 0) this.wal.relieve(cut.map((group) => group.log));
   }
 
   private schedule(): void {

@@ -69,6 +69,7 @@ export class Wal {
   private unproved = false;
   private onReady: (() => void) | undefined;
   private onWritten: (() => void) | undefined;
+  private readonly stagedDone = (): void => this.stagedWritten();
   private lastRead: { place: number; batch: Buffer } | undefined;
 
   private constructor(
@@ -155,12 +156,13 @@ export class Wal {
   }
 
   /**
-   * Whether `bytes` of records that are not yet placed (staged ones included) are sure to find room in segments that
-   * are on disk already, without what is kept for records that cannot be refused.
+   * Whether `bytes` of records that are not yet placed (staged ones included) may be taken. While segments can be made
+   * that is half a segment, which fits the next one; on a full disk what fits segments that are there already, without
+   * what is kept for records that cannot be refused.
    */
   hasRoom(bytes: number): boolean {
     const { current } = this.segments;
-    if (this.segments.prepared.length > 0) return bytes + this.reserve <= this.segmentBytes / 2;
+    if (!this.full || this.segments.prepared.length > 0) return bytes + this.reserve <= this.segmentBytes / 2;
     return current !== undefined && current.used + bytes + this.reserve <= current.bytes;
   }
 
@@ -219,6 +221,23 @@ export class Wal {
     this.place();
   }
 
+  /**
+   * Writes, past a batch that waits for room, what these groups no longer need, so that their segments may give it
+   * room. Only for a log that is stalled; does nothing if even the room kept for this is used up.
+   */
+  relieve(logs: readonly GroupLog[]): void {
+    assert(this.stalled);
+    const { current } = this.segments;
+    const batch = this.beginOpening();
+    for (const log of logs) writeRecord(batch, log.group, RecordKind.STATE, groupStateCodec, log);
+    if (current === undefined || current.used + batch.position > current.bytes) return;
+    this.figures.records += logs.length;
+    this.write(current, batch.view(), () => {
+      this.releaseSegments();
+      this.place();
+    });
+  }
+
   /** Entries `from` to `to`, fewer if they take more than `maxBytes`, at least one. Throws OfsError CORRUPT. */
   read(log: GroupLog, from: number, to: number, maxBytes: number): Entry[] {
     const entries: Entry[] = [];
@@ -254,35 +273,49 @@ export class Wal {
     const length = this.records.position;
     const { current } = this.segments;
     if (current !== undefined && current.used + length <= current.bytes) {
-      this.write(current, this.records.view(), 0);
+      this.writeStaged(current, this.records.view(), 0);
       return;
     }
     const next = this.segments.advance();
     if (next === undefined) return;
     const opening = this.openingBatch();
-    this.write(next, opening, opening.length - length);
+    this.writeStaged(next, opening, opening.length - length);
   }
 
   /** What is staged, behind the state of every group, with which a segment opens. */
   private openingBatch(): Buffer {
+    const opening = this.beginOpening();
+    for (const log of this.groups.values()) {
+      writeRecord(opening, log.group, RecordKind.STATE, groupStateCodec, log);
+    }
+    opening.raw(this.records.view().subarray(BATCH_HEADER_BYTES));
+    return opening.view();
+  }
+
+  private beginOpening(): Writer {
     this.opening.reset();
     this.opening.ensure(BATCH_HEADER_BYTES);
     this.opening.position = BATCH_HEADER_BYTES;
-    for (const log of this.groups.values()) {
-      writeRecord(this.opening, log.group, RecordKind.STATE, groupStateCodec, log);
-    }
-    this.opening.raw(this.records.view().subarray(BATCH_HEADER_BYTES));
-    return this.opening.view();
+    return this.opening;
   }
 
-  private write(segment: Segment, batch: Buffer, shift: number): void {
+  /** Writes what is staged, which stands in `batch` by `shift` further on than it was staged. */
+  private writeStaged(segment: Segment, batch: Buffer, shift: number): void {
     const offset = segment.used;
-    assert(offset + batch.length <= segment.bytes, 'a batch fits in an empty segment');
     for (let at = 0; at < this.stagedCount; at++) {
       const { log, index, term, offset: within, bytes } = this.staged[at]!;
       log.add(index, term, segment.place(offset + within + shift), bytes);
       segment.noteEntry(log.group, index);
     }
+    this.figures.records += this.stagedRecords;
+    this.unproved = this.stagedRecords > 0;
+    this.clearStaged();
+    this.write(segment, batch, this.stagedDone);
+  }
+
+  private write(segment: Segment, batch: Buffer, onDone: () => void): void {
+    const offset = segment.used;
+    assert(offset + batch.length <= segment.bytes, 'a batch fits in an empty segment');
     const { header } = this;
     header.previousCrc = this.chain;
     header.segment = segment.number;
@@ -293,21 +326,20 @@ export class Wal {
     this.chain = header.crc;
     segment.batches.push(offset);
     segment.used = offset + batch.length;
-    this.figures.records += this.stagedRecords;
-    this.unproved = this.stagedRecords > 0;
     this.writing = true;
-    this.clearStaged();
-    segment.file.write(batch, offset, (error) => this.written(segment, offset + batch.length, batch.length, error));
+    segment.file.write(batch, offset, (error) => {
+      this.writing = false;
+      this.onWritten?.();
+      if (error !== null) this.fail(error);
+      if (this.failed) return;
+      this.figures.syncs++;
+      this.figures.bytes += batch.length;
+      this.synced = { segment: segment.number, offset: offset + batch.length };
+      onDone();
+    });
   }
 
-  private written(segment: Segment, end: number, bytes: number, error: Error | null): void {
-    this.writing = false;
-    this.onWritten?.();
-    if (error !== null) this.fail(error);
-    if (this.failed) return;
-    this.figures.syncs++;
-    this.figures.bytes += bytes;
-    this.synced = { segment: segment.number, offset: end };
+  private stagedWritten(): void {
     if (this.releasable) this.releaseSegments();
     const onCommitted = this.onCommitted!;
     this.onCommitted = undefined;

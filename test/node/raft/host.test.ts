@@ -110,33 +110,72 @@ test('a host that failed while a write was under way closes', async () => {
   await host.close();
 });
 
-test('a host whose log waits for room closes, with all applied that was proposed', async () => {
-  const storage = new MemoryStorage();
+/**
+ * A host with group 1, and group 2 that needs the oldest segment. It took proposals while a segment was being made, for
+ * which there turned out to be no space: they wait.
+ */
+async function filled(storage: MemoryStorage) {
   const host = await inMemory(storage, { warn: () => undefined });
   const pinned = new TestMachine();
-  host.addGroup(2, pinned);
+  const other = host.addGroup(2, pinned);
   const machine = new TestMachine();
   const group = host.addGroup(1, machine);
   await until(() => machine.leading && pinned.leading && storage.files.size === 3, 'leadership, and segments prepared');
-  storage.capacityBytes = storage.usedBytes;
   let proposed = 0;
-  const propose = (): boolean => group.propose(Buffer.alloc(100, 'x')) !== 0;
-  await until(() => {
-    while (propose()) proposed++;
-    return group.status.full === true && machine.payloads.length === proposed && !propose();
-  }, 'the log is full');
-  // What cannot be refused has room of its own; when that is used up, too, it waits.
-  let syncs = -1;
-  for (let index = 1; host.figures.syncs !== syncs && index < machine.appliedIndex; index++) {
-    syncs = host.figures.syncs;
-    group.compact(index);
-    for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
+  let open = (): void => undefined;
+  storage.gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  while (host.figures.prepared > 0 || proposed === machine.payloads.length) {
+    while (group.propose(Buffer.alloc(100, 'x')) !== 0) proposed++;
+    await pause();
   }
-  assert(group.status.firstIndex > 10 && group.status.firstIndex < machine.appliedIndex);
+  storage.capacityBytes = storage.usedBytes;
+  open();
+  await until(() => group.status.full === true, 'the log is full');
+  assert.strictEqual(group.propose(Buffer.alloc(100, 'x')), 0);
+  assert(machine.payloads.length < proposed);
+  return { host, machine, group, pinned, other, proposed };
+}
+
+/** Lets what is under way on a disk in memory come to its end. */
+async function pause(): Promise<void> {
+  for (let turns = 0; turns < 10; turns++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test('a log that waits for room gets it from a checkpoint', async () => {
+  const storage = new MemoryStorage();
+  const { host, machine, group, pinned, other, proposed } = await filled(storage);
+  group.compact(machine.appliedIndex);
+  await pause();
+  assert(machine.payloads.length < proposed, 'group 2 needs the oldest segment');
+  other.compact(pinned.appliedIndex);
+  await until(() => machine.payloads.length === proposed, 'what waited is applied');
+  assert.notStrictEqual(group.propose(Buffer.from('x')), 0);
   await host.close();
-  assert.strictEqual(machine.payloads.length, proposed);
+  const again = await inMemory(storage);
+  const replayed = new TestMachine(group.status.firstIndex - 1, 1);
+  again.addGroup(1, replayed);
+  await until(() => replayed.leading, 'leadership');
+  assert.deepStrictEqual(replayed.payloads, [...machine.payloads.slice(group.status.firstIndex - 2)]);
+  await again.close();
+});
+
+test('a host whose log waits for room closes, and what was applied is there', async () => {
+  const storage = new MemoryStorage();
+  const { host, machine, group, proposed } = await filled(storage);
+  // What cannot be refused has room of its own; when that is used up, too, it waits.
+  for (let index = 1; index < machine.appliedIndex; index++) {
+    group.compact(index);
+    await pause();
+  }
+  await host.close();
+  assert(machine.payloads.length < proposed);
+  storage.capacityBytes = Number.POSITIVE_INFINITY;
   const again = await inMemory(storage, { warn: () => undefined });
-  assert(again.logBytes(1) > 0);
+  const replayed = new TestMachine(machine.appliedIndex, 1);
+  again.addGroup(1, replayed);
+  await until(() => replayed.leading, 'leadership');
   await again.close();
 });
 

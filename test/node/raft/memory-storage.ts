@@ -58,6 +58,8 @@ class MemoryFile implements WalFile {
 export class MemoryStorage implements WalStorage {
   readonly files = new Map<string, MemoryFile>();
   capacityBytes = Number.POSITIVE_INFINITY;
+  /** Files are made when this resolves. */
+  gate: Promise<void> | undefined;
   /** The error that the next write fails with. */
   failWrite: Error | undefined;
   /** Writes that were begun and not reported. */
@@ -73,6 +75,7 @@ export class MemoryStorage implements WalStorage {
   }
 
   async create(name: string): Promise<WalFile> {
+    await this.gate;
     const file = new MemoryFile(this);
     this.files.set(name, file);
     return file;
