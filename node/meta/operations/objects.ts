@@ -34,7 +34,7 @@ import {
   requireObject,
   walk,
 } from './paths.js';
-import { checkChunks, chunkCount, putChunks, truncateChunks } from './slices.js';
+import { checkChunks, chunkCount, putChunks, shareRepeated, truncateChunks } from './slices.js';
 import { decodeRow, hasFlag, isMarker, type Node, nodeAt, placeOf } from './store.js';
 
 /** What is put at a key. `write` gives the inode, which has no content, its slices. */
@@ -43,6 +43,8 @@ export interface Content {
   etag: ByteString;
   object: Uint8Array;
   write: (node: Node) => void;
+  /** Told of the file that loses the name to it. */
+  replaces?: (old: Node) => void;
 }
 
 function setObject(edit: Edit, node: Node, content: Content): Attr {
@@ -94,6 +96,7 @@ export function putObject(edit: Edit, path: ByteString, content: Content, owner:
       attr.uid = old.attr.uid;
       attr.gid = old.attr.gid;
     }
+    content.replaces?.(old);
     edit.removeName(old, parent, name);
   }
   const node = edit.insert(parent, name, attr);
@@ -117,7 +120,9 @@ export const objectPut: EditHandler<'objectPut'> = (edit, request, context) => {
   checkChunks(chunks, size);
   checkTarget(edit, path, request.condition);
   const write = (node: Node): void => putChunks(edit, node.attr.inode, chunks);
-  return { attr: putObject(edit, path, { size, etag, object, write }, { uid: request.uid, gid: request.gid }).attr };
+  const replaces = (old: Node): void => shareRepeated(edit, old.attr.inode, chunks);
+  const content = { size, etag, object, write, replaces };
+  return { attr: putObject(edit, path, content, { uid: request.uid, gid: request.gid }).attr };
 };
 
 /** What S3 would see of a directory's entries, looking at a bounded number of them. */

@@ -206,6 +206,17 @@ export function putChunks(edit: Edit, inode: number, chunks: readonly Chunk[]): 
   }
 }
 
+/**
+ * A request that was done and is sent once more under another number (its client's session ended, and with it the
+ * answer that was kept) names blobs of the inode that it replaces: they are then named twice, and counted so.
+ */
+export function shareRepeated(edit: Edit, old: number, chunks: readonly Chunk[]): void {
+  const first = chunks[0]?.slices[0];
+  if (first === undefined) return;
+  if (!readChunk(edit.tx, old, chunks[0]!.chunk).some(({ blob }) => blob === first.blob)) return;
+  for (const { chunk } of chunks) for (const slice of readChunk(edit.tx, old, chunk)) edit.share(slice, old);
+}
+
 /** Removes the chunk rows behind `size` and cuts the one it falls into; false: more than `slices` stand there. */
 export function truncateChunks(edit: Edit, inode: number, size: number, slices: number): boolean {
   const first = Math.floor(size / limits.chunkBytes);

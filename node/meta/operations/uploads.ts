@@ -25,7 +25,7 @@ import { behindPrefix } from './list.js';
 import { checkTarget, putObject } from './objects.js';
 import { type Part, putParts } from './parts.js';
 import { checkKey, findObject } from './paths.js';
-import { checkChunks, putChunks, removeChunks, scanChunks, shiftSlices } from './slices.js';
+import { checkChunks, putChunks, removeChunks, scanChunks, shareRepeated, shiftSlices } from './slices.js';
 import { decodeRow, encodeRow, hasFlag, type Node } from './store.js';
 
 type UploadRow = Decoded<typeof uploadRowCodec>;
@@ -102,7 +102,11 @@ export const uploadPart: EditHandler<'uploadPart'> = (edit, request, context) =>
   checkPartSlices(chunks);
   const key = keys.uploadPart(upload, part);
   const before = edit.tx.get(key);
-  if (before !== undefined) edit.reclaimInode(decodePart(before).inode);
+  if (before !== undefined) {
+    const old = decodePart(before).inode;
+    shareRepeated(edit, old, chunks);
+    edit.reclaimInode(old);
+  }
   const inode = edit.nextInode();
   putChunks(edit, inode, chunks);
   const row = { inode, size, etag, checksum: request.checksum, modified: edit.now };

@@ -236,6 +236,27 @@ test('an object of too many slices is not copied by naming them', () => {
   assert.equal(world.status('objectCopy', copy('f', 'g')), 'FBIG');
 });
 
+test('a PUT or a part that is sent twice under two numbers keeps its blobs', () => {
+  const world = new World();
+  const size = limits.chunkBytes + 10;
+  const chunks = world.content(size);
+  world.put('k', size, { chunks });
+  world.put('k', size, { chunks });
+  assertClean(world);
+  const request = upload(world, 'm', [10]);
+  const content = world.content(20);
+  const sent = { upload: request.upload, path: 'm', part: 1, session: 1, size: 20, chunks: content, etag: 'etag-1' };
+  for (let count = 0; count < 2; count++) world.call('uploadPart', { ...sent, checksum: new Uint8Array(0) });
+  world.settle();
+  assert.equal(world.blobs.size, 3);
+  assertClean(world);
+  world.call('uploadComplete', request);
+  world.delete('k', 'm');
+  world.settle();
+  assert.equal(world.blobs.size, 0);
+  assertClean(world);
+});
+
 /** Begins an upload and sends its parts, each of one size. */
 function upload(world: World, path: string, sizes: readonly number[]) {
   const created = { path, object: Buffer.from('meta'), uid: 7, gid: 8, initiator: 'me' };
