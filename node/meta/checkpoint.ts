@@ -12,16 +12,30 @@ import type { GroupHome } from './home.js';
 
 const META_PAGES = 2;
 
-/** Resolves with the place in the log that the new checkpoint stands at. Rejects when a sync fails: end the process. */
-export async function takeCheckpoint(engine: Engine, home: GroupHome): Promise<AppliedState> {
+/**
+ * Resolves with the place in the log that the new checkpoint stands at; undefined when it was given up because of
+ * `signal`. Rejects with ENOSPC when there is no room for it, and, when a sync fails, with what is to end the process.
+ */
+export async function takeCheckpoint(
+  engine: Engine,
+  home: GroupHome,
+  signal: AbortSignal,
+): Promise<AppliedState | undefined> {
   engine.refresh();
   const snapshot = engine.snapshot();
   const state = snapshot.applied();
   const { size, head } = home.head(META_PAGES * engine.pageSize);
   try {
-    await copyInPieces(home.data, home.unfinished, size, head);
+    await copyInPieces(home, { size, head, signal });
+  } catch (error) {
+    home.dropUnfinished();
+    throw error;
   } finally {
     snapshot.release();
+  }
+  if (signal.aborted) {
+    home.dropUnfinished();
+    return undefined;
   }
   await verify(home.unfinished, state);
   await home.syncData();
@@ -29,17 +43,21 @@ export async function takeCheckpoint(engine: Engine, home: GroupHome): Promise<A
   return state;
 }
 
-async function copyInPieces(source: string, target: string, size: number, head: Buffer): Promise<void> {
-  const from = await fs.open(source, 'r');
-  const to = await fs.open(target, 'w');
+async function copyInPieces(
+  home: GroupHome,
+  { size, head, signal }: { size: number; head: Buffer; signal: AbortSignal },
+): Promise<void> {
+  const from = await fs.open(home.data, 'r');
+  const to = await fs.open(home.unfinished, 'w');
   try {
     const piece = Buffer.alloc(limits.checkpointPieceBytes);
-    for (let offset = 0; offset < size; ) {
+    for (let offset = 0; offset < size && !signal.aborted; ) {
       const startedMs = performance.now();
       const { bytesRead } = await from.read(piece, 0, Math.min(piece.length, size - offset), offset);
-      assert(bytesRead > 0, `${source} became shorter while it was copied`);
+      assert(bytesRead > 0, `${home.data} became shorter while it was copied`);
       if (offset === 0) head.copy(piece);
-      await to.write(piece, 0, bytesRead, offset);
+      const { bytesWritten } = await to.write(piece, 0, bytesRead, offset);
+      if (bytesWritten < bytesRead) throw noSpace(home.unfinished);
       await to.datasync();
       offset += bytesRead;
       if (offset < size) await pause(performance.now() - startedMs);
@@ -49,6 +67,11 @@ async function copyInPieces(source: string, target: string, size: number, head: 
     await from.close();
     await to.close();
   }
+}
+
+/** A write that ends short is the kernel's way to say so. */
+function noSpace(file: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`no space left to write ${file}`), { code: 'ENOSPC' });
 }
 
 /** The copy leaves the disk to others for as long as it had it, at least. */

@@ -5,26 +5,27 @@
 import assert from 'node:assert';
 import { DecodeError, Reader, Writer } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
+import type { MetaOperationName } from '../../proto/meta/index.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { CommittedEntry, RaftGroup, StateMachine } from '../raft/interface.js';
+import { type Caller, Reply, refuse } from './caller.js';
 import { GroupContext } from './context.js';
-import { Dedupe, type RequestIdentity } from './dedupe.js';
+import { Dedupe } from './dedupe.js';
 import type { AppliedState, Engine } from './engine.js';
 import { LongTransaction } from './long-transaction.js';
 import type { BoundOperation, MetaLogic } from './operation-table.js';
 import { FileQueues, hashOf } from './queues.js';
+import type { Reserve } from './reserve.js';
 import { type Monotonic, Sessions } from './sessions.js';
 import { PendingState, type Proposal, type Waiter } from './transaction.js';
 import type { Transaction, WriteContext } from './view.js';
 
 const NOTHING = Buffer.alloc(0);
+/** Of whichever group of the thread is running: what is in them is used in the same turn. */
+const bodyWriter = new Writer(4096, limits.frameBodyBytes);
+const payloadWriter = new Writer(64 * 1024, limits.raftEntryBytes);
 /** What an entry takes in the log beyond its payload, roughly. */
 const ENTRY_OVERHEAD_BYTES = 32;
-
-/** Who is to be answered: a Request is one. */
-export interface Caller extends RequestIdentity {
-  answer(status: number, body?: Uint8Array): void;
-}
 
 export interface GroupOptions {
   readonly id: number;
@@ -37,26 +38,24 @@ export interface GroupOptions {
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
   readonly hashTarget: MetaLogic['hashTarget'];
+  /** Space kept back for applying what is committed. */
+  readonly reserve: Pick<Reserve, 'stands' | 'giveUp'>;
   /** Told how many bytes of log were applied. */
   readonly onApplied: (bytes: number) => void;
 }
 
-class Reply implements Waiter {
-  constructor(
-    private readonly caller: Caller,
-    private readonly status: number,
-    private readonly body: Uint8Array,
-  ) {}
-
-  settle(applied: boolean): void {
-    if (applied) this.caller.answer(this.status, this.body);
-    else refuse(this.caller, Status.NOT_LEADER, 'this node lost the leadership of the group: ask again');
-  }
-}
-
-export function refuse(caller: Caller, status: Status, message: string): void {
-  caller.answer(status, Buffer.from(message, 'utf8'));
-}
+/** What is taken on a full disk, since it frees space or belongs to what does. */
+const FREEING: ReadonlySet<MetaOperationName> = new Set<MetaOperationName>([
+  'unlink',
+  'rmdir',
+  'objectDelete',
+  'uploadAbort',
+  'xattrRemove',
+  'volumeDelete',
+  'keyDelete',
+  'sessionOpen',
+  'sessionClose',
+]);
 
 interface Waiting {
   readonly operation: BoundOperation;
@@ -74,8 +73,6 @@ export class MetaGroup implements StateMachine {
   private readonly dedupe = new Dedupe();
   private readonly queues = new FileQueues<Waiting>();
   private readonly reader = new Reader();
-  private readonly body = new Writer(4096, limits.frameBodyBytes);
-  private readonly payload = new Writer(64 * 1024, limits.raftEntryBytes);
   /** Proposed and neither applied nor dropped, in order of the log; those before `first` are done with. */
   private proposals: Proposal[] = [];
   private first = 0;
@@ -234,7 +231,7 @@ export class MetaGroup implements StateMachine {
   apply(entries: readonly CommittedEntry[]): void {
     const fresh = entries.filter((entry) => entry.index > this.at.index);
     if (fresh.length === 0) return;
-    this.at = this.engine.apply(fresh, this.at);
+    this.at = this.applyRows(fresh);
     this.options.onApplied(fresh.reduce((bytes, entry) => bytes + entry.payload.length + ENTRY_OVERHEAD_BYTES, 0));
     const done: Proposal[] = [];
     while (this.first < this.proposals.length && this.proposals[this.first]!.index <= this.at.index) {
@@ -250,6 +247,16 @@ export class MetaGroup implements StateMachine {
     for (const proposal of done) this.settle(proposal, true);
     this.stalled = false;
     this.drain();
+  }
+
+  private applyRows(entries: readonly CommittedEntry[]): AppliedState {
+    try {
+      return this.engine.apply(entries, this.at);
+    } catch (error) {
+      // A full disk shows as one of several errors; what is committed has the reserve to go to, once.
+      if (!this.options.reserve.giveUp()) throw error;
+      return this.engine.apply(entries, this.at);
+    }
   }
 
   leadership(leading: boolean, _term: number): void {
@@ -301,7 +308,7 @@ export class MetaGroup implements StateMachine {
       this.fail(error, caller);
       return true;
     }
-    this.answerWhenCertain(caller, Status.OK, this.body);
+    this.answerWhenCertain(caller, Status.OK, bodyWriter);
     return true;
   }
 
@@ -312,6 +319,10 @@ export class MetaGroup implements StateMachine {
     caller: Caller,
   ): boolean {
     if (this.stalled || this.pending >= limits.pendingTransactions) return false;
+    if (!this.options.reserve.stands && !FREEING.has(operation.name)) {
+      refuse(caller, Status.NOSPC, 'the disk has no room for metadata: delete something, or make room');
+      return true;
+    }
     const proposal = this.state.begin();
     this.onProposed = null;
     let body: Buffer;
@@ -324,10 +335,10 @@ export class MetaGroup implements StateMachine {
       if (proposal.keys.length === 0) {
         this.state.rollback();
         this.runEffect();
-        this.answerWhenCertain(caller, Status.OK, this.body);
+        this.answerWhenCertain(caller, Status.OK, bodyWriter);
         return true;
       }
-      body = this.body.take();
+      body = bodyWriter.take();
       if (caller.session !== 0) this.dedupe.keep(this.state, caller, { status: Status.OK, body });
     } catch (error) {
       this.state.rollback();
@@ -358,9 +369,9 @@ export class MetaGroup implements StateMachine {
       this.sessions.assertNotEnded(this.state, caller.session);
       return false;
     }
-    this.body.reset();
-    this.body.raw(kept.body);
-    this.answerWhenCertain(caller, kept.status, this.body);
+    bodyWriter.reset();
+    bodyWriter.raw(kept.body);
+    this.answerWhenCertain(caller, kept.status, bodyWriter);
     return true;
   }
 
@@ -380,14 +391,14 @@ export class MetaGroup implements StateMachine {
         `${proposal.keys.length} rows in one transaction, the limit is ${limits.transactionKeys}`,
       );
     }
-    this.payload.reset();
+    payloadWriter.reset();
     try {
-      this.state.encode(proposal, this.payload);
+      this.state.encode(proposal, payloadWriter);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       return refused(Status.FBIG, `a transaction over ${limits.raftEntryBytes} bytes; do it in smaller steps`);
     }
-    const index = this.raftGroup.propose(this.payload.view());
+    const index = this.raftGroup.propose(payloadWriter.view());
     if (index === 0) {
       const { leading, full } = this.raftGroup.status;
       if (full) return refused(Status.NOSPC, 'the disk has no room for the metadata log: free some, then try again');
@@ -441,9 +452,9 @@ export class MetaGroup implements StateMachine {
   }
 
   private encodeAnswer(operation: BoundOperation, answer: unknown): void {
-    this.body.reset();
+    bodyWriter.reset();
     try {
-      operation.answer.write(this.body, answer);
+      operation.answer.write(bodyWriter, answer);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       throw new OfsError(Status.FBIG, `the answer of ${operation.name} is over ${limits.frameBodyBytes} bytes`);
@@ -453,9 +464,9 @@ export class MetaGroup implements StateMachine {
   /** An error of the world is an answer like any other; anything else is a mistake of ours. */
   private fail(error: unknown, caller: Caller): void {
     if (!(error instanceof OfsError)) throw error;
-    this.body.reset();
-    this.body.raw(Buffer.from(error.message, 'utf8'));
-    this.answerWhenCertain(caller, error.status, this.body);
+    bodyWriter.reset();
+    bodyWriter.raw(Buffer.from(error.message, 'utf8'));
+    this.answerWhenCertain(caller, error.status, bodyWriter);
   }
 
   private drain(): void {

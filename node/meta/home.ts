@@ -44,8 +44,7 @@ export class GroupHome {
   prepare(bootId: string): Start {
     fs.mkdirSync(this.directory, { recursive: true });
     syncDirectory(path.dirname(this.directory));
-    removeFile(this.unfinished);
-    removeFile(`${this.unfinished}-lock`);
+    this.dropUnfinished();
     const recorded = readText(this.boot);
     const start = this.settle(recorded === bootId || this.isClean);
     if (recorded !== bootId) this.replaceText(this.boot, bootId);
@@ -71,6 +70,11 @@ export class GroupHome {
     return new Promise((resolve, reject) => {
       fs.fdatasync(this.liveFd, (error) => (error === null ? resolve() : reject(error)));
     });
+  }
+
+  dropUnfinished(): void {
+    removeFile(this.unfinished);
+    removeFile(`${this.unfinished}-lock`);
   }
 
   /** The unfinished checkpoint, synced and verified, takes its place. */

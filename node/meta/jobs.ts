@@ -4,7 +4,6 @@
 
 import { limits } from '../../proto/limits.js';
 import { keys } from '../../proto/meta/index.js';
-import { OfsError, Status } from '../../proto/status.js';
 import type { OpenGroup } from './open-group.js';
 import type { DeletedBlob, MetaLogic } from './operation-table.js';
 import { forgettableSessions } from './sessions.js';
@@ -86,10 +85,4 @@ async function endExpiredSessions(open: OpenGroup): Promise<void> {
   await group.run((transaction) => {
     for (const session of forgettable) transaction.delete(keys.session(session));
   });
-}
-
-/** Whether a job that failed so may simply be tried again in the next round. */
-export function isTransient(error: unknown): error is OfsError {
-  const transient: readonly Status[] = [Status.NOT_LEADER, Status.BUSY, Status.NOSPC, Status.CLOSED, Status.TIMEOUT];
-  return error instanceof OfsError && transient.includes(error.status);
 }

@@ -9,6 +9,7 @@ import { Engine, partitionOf, setPartition } from './engine.js';
 import { MetaGroup } from './group.js';
 import type { GroupHome } from './home.js';
 import { type BoundOperation, bindOperations, type MetaLogic } from './operation-table.js';
+import { isNoSpace, type Reserve } from './reserve.js';
 import { type ClusterInfo, countRows, type GroupStatusAnswer, handlersOf } from './service-handlers.js';
 import type { Monotonic } from './sessions.js';
 import { isMarkedDeleted } from './volumes.js';
@@ -25,6 +26,7 @@ export interface GroupSurroundings {
   readonly monotonic: Monotonic;
   readonly wallClock: () => number;
   readonly warn: (message: string) => void;
+  readonly reserve: Reserve;
   /** Bytes of log that all groups of the thread have applied since the start. */
   readonly progress: { loggedBytes: number };
 }
@@ -42,7 +44,9 @@ export class OpenGroup {
   private readonly log: RaftGroup;
   private checkpointIndex = 0;
   private loggedAtCheckpoint: number;
+  private checkpointAfterMs = 0;
   private underWay: Promise<void> = Promise.resolve();
+  private readonly ending = new AbortController();
 
   private constructor(
     readonly id: number,
@@ -65,6 +69,7 @@ export class OpenGroup {
       monotonic,
       wallClock,
       hashTarget: surroundings.logic.hashTarget,
+      reserve: surroundings.reserve,
       onApplied: (bytes) => {
         progress.loggedBytes += bytes;
       },
@@ -106,23 +111,35 @@ export class OpenGroup {
     const dueBytes = Math.max(limits.checkpointLogBytes, this.engine.bytes * limits.checkpointLogShare);
     const grownBytes = this.surroundings.progress.loggedBytes - this.loggedAtCheckpoint;
     const moved = this.group.appliedIndex > this.checkpointIndex;
-    return grownBytes >= dueBytes && moved ? this.checkpoint() : Promise.resolve();
+    const due = grownBytes >= dueBytes && moved && this.surroundings.monotonic() >= this.checkpointAfterMs;
+    return due ? this.checkpoint() : Promise.resolve();
   }
 
-  /** Takes a checkpoint and cuts the log behind it; one at a time. */
+  /** Takes a checkpoint and cuts the log behind it; one at a time. Rejects when a sync fails: end the process. */
   checkpoint(): Promise<void> {
-    this.underWay = this.underWay.then(async () => {
-      const { loggedBytes } = this.surroundings.progress;
-      const { index } = await takeCheckpoint(this.engine, this.home);
-      this.checkpointIndex = index;
-      this.loggedAtCheckpoint = loggedBytes;
-      this.log.compact(index);
-    });
+    this.underWay = this.underWay.then(() => this.takeCheckpoint());
     return this.underWay;
+  }
+
+  private async takeCheckpoint(): Promise<void> {
+    const { progress, monotonic, warn } = this.surroundings;
+    const { loggedBytes } = progress;
+    try {
+      const state = await takeCheckpoint(this.engine, this.home, this.ending.signal);
+      if (state === undefined) return;
+      this.checkpointIndex = state.index;
+      this.loggedAtCheckpoint = loggedBytes;
+      this.log.compact(state.index);
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      this.checkpointAfterMs = monotonic() + limits.checkpointRetryMs;
+      warn(`group ${this.id}: no room for a checkpoint, the log goes on growing: ${(error as Error).message}`);
+    }
   }
 
   /** After the log was closed: the database is closed, synced and marked clean. */
   async close(): Promise<void> {
+    this.ending.abort();
     await this.underWay;
     await this.engine.close();
     this.home.endWriting();
@@ -130,6 +147,7 @@ export class OpenGroup {
 
   /** Of a deleted volume: the database is synced and marked clean, then the log is removed. The files stay. */
   async retire(): Promise<void> {
+    this.ending.abort();
     await this.underWay;
     await this.group.run(() => undefined);
     await this.home.syncData();

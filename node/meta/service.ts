@@ -11,11 +11,12 @@ import { metaOperations, Table } from '../../proto/meta/index.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { Request, Service } from '../../workers/channel.js';
 import type { RaftHost } from '../raft/interface.js';
-import { refuse } from './group.js';
+import { refuse } from './caller.js';
 import { GroupHome } from './home.js';
-import { isTransient, type JobTools, reclaim, runJobs } from './jobs.js';
+import { type JobTools, reclaim, runJobs } from './jobs.js';
 import { type GroupSurroundings, OpenGroup } from './open-group.js';
 import type { BoundOperation, DeletedBlob, MetaLogic } from './operation-table.js';
+import { Reserve } from './reserve.js';
 import { type ClusterInfo, countRows } from './service-handlers.js';
 import {
   allVolumes,
@@ -60,6 +61,7 @@ export class MetaService {
   private readonly groups = new Map<number, OpenGroup>();
   private readonly adding = new Map<number, Promise<OpenGroup>>();
   private readonly tools: JobTools;
+  private readonly reserve: Reserve;
   private surroundings: GroupSurroundings | null = null;
   private closing = false;
   private timer: NodeJS.Timeout | null = null;
@@ -73,6 +75,8 @@ export class MetaService {
     assert(options.threads === 1 && options.thread === 0, 'the metadata service runs on one thread of a process');
     const logic = withGoneRows(options.logic);
     this.tools = { logic, deleteBlobs: options.deleteBlobs };
+    const meta = path.join(options.directory, 'meta');
+    this.reserve = new Reserve(meta, path.join(meta, `reserve-${options.thread}`));
   }
 
   readonly service: Service = (request) => {
@@ -91,7 +95,9 @@ export class MetaService {
     const wallClock = this.options.wallClock ?? (() => Date.now());
     const { logic } = this.tools;
     const progress = { loggedBytes: 0 };
-    this.surroundings = { raft, bootId, logic, clusterInfo, mayRead, monotonic, wallClock, warn, progress };
+    const { reserve } = this;
+    reserve.ensure();
+    this.surroundings = { raft, bootId, logic, clusterInfo, mayRead, monotonic, wallClock, warn, reserve, progress };
     const root = await this.addGroup(0, 0);
     const volumes = allVolumes(root.group.state);
     await Promise.all(volumes.map((volume) => this.addGroup(volume.group, volume.partition)));
@@ -182,6 +188,9 @@ export class MetaService {
 
   /** Answers a volumeCreate when the volume's group leads. */
   private async createVolume(operation: BoundOperation, request: Request): Promise<void> {
+    if (this.adding.size >= limits.raftGroupsPerThread) {
+      throw new OfsError(Status.NOSPC, `there are ${this.adding.size} volumes, all that this node takes: delete one`);
+    }
     const body = await askGroup(this.root, operation, request.body, request);
     const { volume } = decode(volumeCreate.answer, body);
     await this.addGroup(volume.group, volume.partition);
@@ -254,7 +263,8 @@ export class MetaService {
     const { root } = this;
     for (const gone of goneGroups(root.group.state)) {
       if (gone.timeMs + minAgeMs > root.wallClock() || this.adding.has(gone.group) || this.closing) continue;
-      await purge(this.home(gone.group), gone, this.options.deleteBlobs);
+      const { bootId, deleteBlobs } = this.options;
+      await purge(this.home(gone.group), { gone, bootId, deleteBlobs });
       await root.group.run((transaction) => forgetGone(transaction, gone.group));
     }
   }
@@ -278,7 +288,8 @@ export class MetaService {
       },
       (error: Error) => {
         this.round = null;
-        if (isTransient(error)) this.options.warn(`background work of the metadata: ${error.message}`);
+        // The world's errors pass, and the work is done again; ours do not.
+        if (error instanceof OfsError) this.options.warn(`background work of the metadata: ${error.message}`);
         else this.options.fatal(error);
       },
     );
@@ -291,6 +302,7 @@ export class MetaService {
   }
 
   private async jobs(): Promise<void> {
+    this.reserve.ensure();
     for (const open of [...this.groups.values()]) if (!open.deleted && !this.closing) await runJobs(open, this.tools);
     await this.finishDeletions();
     await this.purgeGone(2 * limits.sessionLifetimeMs);

@@ -82,16 +82,16 @@ export function markDeleted(transaction: Transaction, mayGo: boolean): void {
 /** Step 4 but for the row: everything is deleted, in steps; nothing if it was done before. */
 export async function purge(
   home: GroupHome,
-  gone: GoneGroup,
-  deleteBlobs: (blobs: readonly DeletedBlob[]) => Promise<void>,
+  how: { gone: GoneGroup; bootId: string; deleteBlobs: (blobs: readonly DeletedBlob[]) => Promise<void> },
 ): Promise<void> {
   if (!home.exists) return;
+  home.prepare(how.bootId);
   const engine = new Engine(home.data);
   try {
     for (const table of [Table.CHUNK, Table.RECLAIM] as const) {
       for (let after: ByteString = table; ; ) {
-        const page = blobPage(engine, table, after, gone.blockBytes);
-        if (page.blobs.length > 0) await deleteBlobs(page.blobs);
+        const page = blobPage(engine, table, after, how.gone.blockBytes);
+        if (page.blobs.length > 0) await how.deleteBlobs(page.blobs);
         if (page.last === undefined) break;
         after = page.last;
       }

@@ -1,5 +1,5 @@
 // A node for crash.test.ts to kill: makes files as fast as it is answered, each name said on standard output when it is
-// acknowledged, and a checkpoint whenever standard input has a line.
+// acknowledged, and a checkpoint whenever standard input has a line. With `volumes`: makes and deletes volumes.
 
 import fs from 'node:fs';
 import { OfsError, Status } from '../../../proto/status.js';
@@ -39,7 +39,25 @@ async function makeFiles(node: Node, round: string): Promise<void> {
   await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
 }
 
-const [directory, bootId, round] = process.argv.slice(2);
+/** Makes and deletes volumes, saying what is begun and what is acknowledged. */
+async function makeVolumes(node: Node, round: string): Promise<void> {
+  const worker = async (worker: number): Promise<void> => {
+    for (let made = 0; ; made++) {
+      const name = `volume-${round}-${worker}-${made}`;
+      const { group, root } = await makeVolume(node, name);
+      fs.writeSync(1, `made ${name}\n`);
+      await ask(node, 'mknod', { parent: root, name: 'f', ...FILE }, { group });
+      if (made % 3 === 0) continue;
+      fs.writeSync(1, `deleting ${name}\n`);
+      await ask(node, 'volumeDelete', { name, force: true });
+      fs.writeSync(1, `deleted ${name}\n`);
+    }
+  };
+  await Promise.all([0, 1, 2].map(worker));
+}
+
+const [directory, bootId, round, what] = process.argv.slice(2);
 if (directory !== undefined && bootId !== undefined && round !== undefined) {
-  await makeFiles(await startNode(directory, { bootId }), round);
+  const node = await startNode(directory, { bootId });
+  await (what === 'volumes' ? makeVolumes(node, round) : makeFiles(node, round));
 }

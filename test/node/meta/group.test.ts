@@ -193,3 +193,27 @@ test('entries that are applied already are not applied again', async (t) => {
   assert.deepStrictEqual(held.engine.applied(), before);
   assert.throws(() => held.group.apply([{ ...entry, index: entry.index + 2 }]), /one after another/);
 });
+
+test('an apply that finds no space takes the reserve, and then only what frees space is taken', async (t) => {
+  const held = fresh(t);
+  const before = held.ask(...create(held, 'before'));
+  const { engine } = held;
+  const apply = engine.apply.bind(engine);
+  t.mock.method(engine, 'apply', (...given: Parameters<typeof apply>) => {
+    if (held.reserve.stands) throw new Error('Input/output error');
+    return apply(...given);
+  });
+  held.log.commit();
+  await before;
+  assert.strictEqual(held.reserve.stands, false);
+  await assert.rejects(held.ask(...create(held, 'more')), refusedWith(Status.NOSPC));
+  await held.ask('lookup', { parent: held.root, name: 'before' });
+  const freed = held.ask('unlink', { parent: held.root, name: 'before' });
+  held.log.commit();
+  await freed;
+  held.reserve.stands = true;
+  const after = held.ask(...create(held, 'after'));
+  held.reserve.stands = false;
+  held.log.commit();
+  await after;
+});

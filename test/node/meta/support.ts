@@ -216,6 +216,16 @@ export class Clock {
   readonly read = (): number => this.nowMs;
 }
 
+export class TestReserve {
+  stands = true;
+
+  giveUp(): boolean {
+    const stood = this.stands;
+    this.stands = false;
+    return stood;
+  }
+}
+
 export interface HeldGroup {
   group: MetaGroup;
   log: HeldLog;
@@ -223,6 +233,7 @@ export interface HeldGroup {
   clock: Clock;
   root: number;
   lease: { holds: boolean };
+  reserve: TestReserve;
   /** Asks an operation; `settled` tells of its answer without waiting. */
   ask<K extends MetaOperationName>(
     name: K,
@@ -236,6 +247,7 @@ export function heldGroup(directory: string): HeldGroup {
   const engine = new Engine(path.join(directory, 'data.mdb'));
   const clock = new Clock();
   const lease = { holds: true };
+  const reserve = new TestReserve();
   const group = new MetaGroup({
     id: 1,
     partition: 1,
@@ -244,6 +256,7 @@ export function heldGroup(directory: string): HeldGroup {
     monotonic: clock.read,
     wallClock: clock.read,
     hashTarget: logic.hashTarget,
+    reserve,
     onApplied: () => undefined,
   });
   const { reads, writes } = handlersOf(group, logic, {
@@ -271,6 +284,7 @@ export function heldGroup(directory: string): HeldGroup {
     engine,
     clock,
     lease,
+    reserve,
     root: 2 ** 38 + 1,
     ask: (name, request, how) => ask({ service }, name, request, how),
   };
