@@ -4,6 +4,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
+import { limits } from '../../proto/limits.js';
 import { openRaftHost } from './driver/index.js';
 import type { CommittedEntry, RaftGroup, StateMachine } from './interface.js';
 import { openDisk } from './wal/index.js';
@@ -23,6 +25,8 @@ export interface BenchOptions {
   readonly millisecondsEach: number;
   readonly payloadBytes: number;
   readonly inFlight: readonly number[];
+  /** Smaller segments, for a run that only shows that it runs. */
+  readonly segmentBytes?: number;
 }
 
 const RAW_FILE_BYTES = 16 << 20;
@@ -136,12 +140,17 @@ class Loop implements StateMachine {
 
 async function benchProposals(options: BenchOptions, inFlight: number): Promise<Figure> {
   const { payloadBytes, millisecondsEach } = options;
-  const host = await openRaftHost({ directory: path.join(options.directory, `log-${inFlight}`) });
+  const host = await openRaftHost({
+    directory: path.join(options.directory, `log-${inFlight}`),
+    ...(options.segmentBytes && { segmentBytes: options.segmentBytes }),
+  });
   const loop = new Loop(payloadBytes);
   await new Promise<void>((resolve) => {
     loop.onLeading = resolve;
     loop.group = host.addGroup(1, loop);
   });
+  // Making segments is work of the first seconds of a log's life, and disturbs what is to be measured.
+  while (host.figures.prepared < limits.walPreparedSegments) await setTimeout(10);
   const syncsBefore = host.figures.syncs;
   const start = performance.now();
   loop.until = start + millisecondsEach;

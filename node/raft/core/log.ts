@@ -6,7 +6,7 @@
 //   L4  An acknowledgement of the store counts only if the entry it names is still the one in the log.
 
 import assert from 'node:assert';
-import { ENTRY_OVERHEAD_BYTES, type Entry } from '../../../proto/raft/index.js';
+import { ENTRY_OVERHEAD_BYTES, type Entry, EntryKind } from '../../../proto/raft/index.js';
 
 /** The entries that the store holds. Synchronous; a core asks only for what was acknowledged or there at the start. */
 export interface LogStorage {
@@ -19,6 +19,8 @@ export interface LogStorage {
 }
 
 const COMPACT_AT = 256;
+/** Stands in the window for an entry that left it, whose payload must not be held by the place. */
+const GONE: Entry = { index: 0, term: 0, kind: EntryKind.EMPTY, payload: Buffer.alloc(0) };
 
 export function entryBytes(entry: Entry): number {
   return entry.payload.length + ENTRY_OVERHEAD_BYTES;
@@ -176,6 +178,7 @@ export class RaftLog {
     }
     while (this.offset <= last && this.windowBytes > keepBytes) {
       this.windowBytes -= entryBytes(this.window[this.head]!);
+      this.window[this.head] = GONE;
       this.head++;
       this.offset++;
     }

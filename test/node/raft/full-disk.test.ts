@@ -18,9 +18,8 @@ function mounted(directory: string, bytes: number): { [Symbol.dispose](): void }
 
 const root = process.getuid?.() === 0;
 
-test('a full disk refuses proposals, loses nothing, and the log goes on when there is space', {
-  skip: !root && 'needs mount',
-}, async () => {
+test('a full disk refuses proposals, loses nothing, and the log goes on when there is space', async (t) => {
+  if (!root) return t.skip('needs the right to mount');
   using place = temporaryDirectory();
   using _mount = mounted(place.directory, 5 * MEGABYTE);
   const directory = path.join(place.directory, 'log');
