@@ -162,35 +162,41 @@ function claimOf(
   fields: Pick<Claim, 'signedHeaders' | 'signature' | 'stamp' | 'payload' | 'presigned'> & { credential: string },
   malformed: (message: string) => S3Error,
 ): Claim {
-  const { credential, signedHeaders, signature, stamp, payload, presigned } = fields;
-  const parts = credential.split('/');
-  if (parts.length < 5) {
+  const { signedHeaders, signature, stamp, payload, presigned } = fields;
+  const { accessKey, date, region } = credentialOf(fields.credential, malformed);
+  if (Number.isNaN(stampToMs(stamp))) throw malformed('X-Amz-Date must be in the ISO8601 Long Format');
+  if (!stamp.startsWith(date)) {
+    throw malformed(`The Credential has the date "${date}", which does not match X-Amz-Date "${stamp}".`);
+  }
+  return { accessKey, date, region, stamp, signedHeaders, signature, payload, presigned };
+}
+
+type Credential = Pick<Claim, 'accessKey' | 'date' | 'region'>;
+
+/** The last one taken apart: a client sends the same all day. */
+let lastText = '';
+let lastCredential: Credential = { accessKey: '', date: '', region: '' };
+
+function credentialOf(text: string, malformed: (message: string) => S3Error): Credential {
+  if (text === lastText) return lastCredential;
+  const parts = text.split('/');
+  const [date, region, service, terminator] = parts.slice(-4);
+  if (parts.length < 5 || date?.length !== 8 || region === undefined) {
     throw malformed(
-      `The Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request", not "${credential}".`,
+      `The Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request", not "${text}".`,
     );
   }
-  const [date, region, service, terminator] = parts.slice(-4) as [string, string, string, string];
   if (service !== 's3') throw malformed(`The Credential has the service "${service}"; this endpoint belongs to "s3".`);
   if (terminator !== 'aws4_request') {
     throw malformed(`The Credential has the terminal "${terminator}"; the terminal must be "aws4_request".`);
   }
-  if (Number.isNaN(stampToMs(stamp))) throw malformed('X-Amz-Date must be in the ISO8601 Long Format');
-  if (date !== stamp.slice(0, 8)) {
-    throw malformed(`The Credential has the date "${date}", which does not match X-Amz-Date "${stamp}".`);
-  }
-  return {
-    accessKey: parts.slice(0, -4).join('/'),
-    date,
-    region,
-    stamp,
-    signedHeaders,
-    signature,
-    payload,
-    presigned,
-  };
+  lastText = text;
+  lastCredential = { accessKey: parts.slice(0, -4).join('/'), date, region };
+  return lastCredential;
 }
 
 function isSigned(signedHeaders: string, name: string): boolean {
+  if (signedHeaders === 'host') return name === 'host';
   return signedHeaders === name || signedHeaders.split(';').includes(name);
 }
 
@@ -236,6 +242,7 @@ function matches(canonical: string, claim: Claim, key: HmacKey): boolean {
 const CANONICAL_PATH = /^[A-Za-z0-9\-._~/]*$/;
 const CANONICAL_QUERY = /^(?:[A-Za-z0-9\-._~=&]|%[0-9A-F]{2})*$/;
 const OWN_PIECE = 'X-Amz-Signature=';
+const EQUALS = 0x3d;
 
 /** Exported for the tests. */
 export function canonicalPath(raw: string): string {
@@ -245,16 +252,51 @@ export function canonicalPath(raw: string): string {
 /** The pieces of a query in order, without the signature; with `normalise` each encoded as AWS prescribes. */
 export function canonicalQuery(raw: string, normalise: boolean): string {
   if (raw === '') return '';
-  const clean = !normalise || CANONICAL_QUERY.test(raw);
-  const pieces: string[] = [];
-  let sorted = true;
-  for (const piece of raw.split('&')) {
-    if (piece === '' || piece.startsWith(OWN_PIECE)) continue;
-    const next = clean ? withEquals(piece) : normalised(piece);
-    if (pieces.length > 0 && comparePieces(pieces[pieces.length - 1]!, next) > 0) sorted = false;
-    pieces.push(next);
+  const isClean = !normalise || CANONICAL_QUERY.test(raw);
+  if (isClean) {
+    const ordered = withoutSignature(raw);
+    if (ordered !== undefined) return ordered;
   }
-  return (sorted ? pieces : pieces.sort(comparePieces)).join('&');
+  const pieces: string[] = [];
+  for (const piece of raw.split('&')) {
+    if (piece !== '' && !piece.startsWith(OWN_PIECE)) pieces.push(isClean ? withEquals(piece) : normalised(piece));
+  }
+  return pieces.sort(comparePieces).join('&');
+}
+
+/**
+ * What most clients send needs no more than its signature cut off: pieces in order, each with its equals sign, the
+ * signature last or not there. Undefined for anything else.
+ */
+function withoutSignature(raw: string): string | undefined {
+  const cut = raw.lastIndexOf('&');
+  const isSignature = raw.startsWith(OWN_PIECE, cut + 1);
+  const end = isSignature ? Math.max(cut, 0) : raw.length;
+  for (let start = 0, last = -1; start < end; ) {
+    const next = raw.indexOf('&', start);
+    const stop = next < 0 || next > end ? end : next;
+    const equals = raw.indexOf('=', start);
+    if (equals < 0 || equals >= stop || raw.startsWith(OWN_PIECE, start)) return undefined;
+    if (last >= 0 && !isBefore(raw, last, start, stop)) return undefined;
+    last = start;
+    start = stop + 1;
+    if (start === end) return undefined;
+  }
+  return raw.slice(0, end);
+}
+
+/** Whether the piece at `a`, which ends before the one at [b, end), may stand before it; decided by their names alone. */
+function isBefore(raw: string, a: number, b: number, end: number): boolean {
+  for (let at = 0; b + at < end; at++) {
+    const left = raw.charCodeAt(a + at);
+    const right = raw.charCodeAt(b + at);
+    if (left === right) {
+      if (left === EQUALS) return false;
+    } else {
+      return left === EQUALS || (right !== EQUALS && left < right);
+    }
+  }
+  return false;
 }
 
 function withEquals(piece: string): string {

@@ -60,7 +60,10 @@ test('clients that stall in the middle of an object keep no buffer from those wh
   assert.ok(answer.body.equals(large));
   const first = stalledClients[0]!;
   // Longer than the server's own patience with a connection that takes nothing.
-  await assert.rejects(first.until(() => first.ended, 16_000), /in vain/);
+  await assert.rejects(
+    first.until(() => first.ended, 16_000),
+    /in vain/,
+  );
   first.socket.resume();
   assert.ok((await first.read()).body.equals(large), 'and who stalled long can still read on');
   for (const connection of stalledClients) connection.close();

@@ -65,6 +65,7 @@ export class MemoryService implements MetaChannel {
   onRead: ((offset: number) => void) | undefined;
   /** Bytes a writer takes before it asks to be left alone until `drain`. */
   writeBound = 1 << 30;
+  /** The last ones made, a hundred at most. */
   readonly writers = new Set<MemoryWriter>();
   aborted = 0;
   objectCopyRefuses = false;
@@ -344,6 +345,7 @@ class MemoryPathFs implements PathFs {
   createWriter(): MemoryWriter {
     const writer = new MemoryWriter(this.service);
     this.service.writers.add(writer);
+    if (this.service.writers.size > 100) this.service.writers.clear();
     return writer;
   }
   async put(path: ByteString, writer: ObjectWriter, etag: ByteString, request: PutRequest): Promise<Attr> {

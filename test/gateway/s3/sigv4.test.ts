@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { ChunkedDecoder, ChunkVerifier } from '../../../gateway/s3/auth/chunked.js';
 import { HmacKey, signingKey } from '../../../gateway/s3/auth/hmac.js';
 import {
@@ -242,4 +243,25 @@ test('the example of signed chunks with a signed trailer is accepted, and with a
   };
   assert.equal(decode('x-amz-checksum-crc32c:sOO8/Q==').get('x-amz-checksum-crc32c'), 'sOO8/Q==');
   assert.throws(() => decode('x-amz-checksum-crc32c:sOO8/A=='), { code: 'SignatureDoesNotMatch' });
+});
+
+test('a canonical query is the same whether its pieces came in order or not', () => {
+  const name = fc.constantFrom('a', 'a-b', 'a.b', 'ab', 'b', 'A', 'X-Amz-Date', 'X-Amz-Signature', '%C3%BC', '');
+  const value = fc.constantFrom('', '1', '2', '%2F', 'a-b');
+  const piece = fc.tuple(name, value, fc.boolean()).map(([left, right, bare]) => (bare ? left : `${left}=${right}`));
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 7 }), (pieces) => {
+      const model = pieces
+        .filter((text) => text !== '' && !text.startsWith('X-Amz-Signature='))
+        .map((text) => text.split('=') as [string, string?])
+        .map(([left, right = '']) => ({ left, right }))
+        .sort((a, b) =>
+          a.left < b.left ? -1 : a.left > b.left ? 1 : a.right < b.right ? -1 : a.right > b.right ? 1 : 0,
+        )
+        .map(({ left, right }) => `${left}=${right}`)
+        .join('&');
+      for (const sent of [pieces, [...pieces].sort()]) assert.equal(canonicalQuery(sent.join('&'), true), model);
+    }),
+    { numRuns: 2000 },
+  );
 });
