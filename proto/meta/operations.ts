@@ -71,7 +71,10 @@ const inodeOperations = {
     { attr: attrCodec, replaced: u53 },
   ),
   link: operation('write', 10, { inode: u53, parent: u53, name }, { attr: attrCodec }),
-  /** Entries after the name `after` ('' from the start) in order of keys; `end` when there are no more. */
+  /**
+   * Entries behind the cursor `after` ('' from the start) in order of keys; `end` when there are no more. Names are as
+   * mounts show them (names.ts); `attr.object` is left out.
+   */
   readdir: operation(
     'read',
     11,
@@ -166,7 +169,10 @@ const pathOperations = {
     },
     { attr: attrCodec },
   ),
-  /** A page of keys in byte order behind `marker` (a key or a common prefix), as S3 lists them. */
+  /**
+   * A page of keys and common prefixes in byte order behind `marker` (a key, existing or not, or a common prefix), as S3
+   * lists them. A common prefix is behind the marker if it is itself above it. `attr.object` is left out.
+   */
   objectList: operation(
     'read',
     46,
