@@ -268,9 +268,10 @@ test('term and vote of a group that stands still outlive the segments that they 
   const log = groupOf(wal, 1);
   log.term = 7;
   log.vote = 3;
+  log.keepFrom(3, 1);
   wal.stageState(log);
   await commit(wal);
-  await turnOver(wal, 2, [1, 2]);
+  await turnOver(wal, 2, [2]);
   await until(() => storage.files.size <= 8, 'the segments are given up');
   const found = groupOf((await open(storage.copy())).wal, 1);
   assert.deepStrictEqual([found.term, found.vote, found.firstIndex, found.previousTerm], [7, 3, 3, 1]);
