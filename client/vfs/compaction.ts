@@ -84,6 +84,11 @@ export async function compactChunk(host: CompactionHost, inode: number, chunk: n
     await host.meta.session(host.group);
     const request = { inode, session, chunk, count: slices.length, check, slices: row };
     await host.meta.call('chunkCompact', host.group, request);
+  } catch (error) {
+    if (!(error instanceof OfsError) || error.status !== Status.INVAL) throw error;
+    // Slices beyond the end: of a file that was cut meanwhile, or a mistake of ours.
+    const now = await host.meta.call('getattr', host.group, { inode });
+    if (now.attr.version === attr.version) throw error;
   } finally {
     for (const run of runs) run.abort();
   }

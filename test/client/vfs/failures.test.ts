@@ -5,6 +5,7 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { limits } from '../../../proto/limits.js';
+import { SetAttr } from '../../../proto/meta/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
 import { client, closeFile, create, newClient, Open, openByName, readAll, until, WHO, writeFile } from './fixture.js';
 import { lost, MemoryMetaService } from './memory-meta.js';
@@ -226,4 +227,28 @@ test('an append waits for the write before it to have its place, even when that 
   await Promise.all(pieces.map((piece) => vfs.write(handle, 0, piece)));
   assert.ok((await readAll(vfs, handle)).equals(Buffer.concat(pieces)));
   await closeFile(vfs, handle);
+});
+
+test('a file that is cut while it is compacted is left as it was cut, without a word', async () => {
+  const { vfs, meta, warnings } = newClient();
+  const handle = await create(vfs, 'cut');
+  const model = randomBytes(200_000);
+  await vfs.write(handle, 0, model);
+  await vfs.flush(handle);
+  let release = (): void => undefined;
+  meta.late = (name) => (name === 'chunkRead' ? new Promise((resolve) => (release = resolve)) : null);
+  for (let at = 0; !meta.calls.includes('chunkRead'); at += 4000) {
+    await vfs.write(handle, at, model.subarray(at, at + 1000));
+    await vfs.flush(handle);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  const time = { sec: 0, nsec: 0 };
+  const size = 150_000;
+  await vfs.setattr(handle.inode, { valid: SetAttr.SIZE, mode: 0, uid: 0, gid: 0, size, atime: time, mtime: time });
+  meta.late = null;
+  release();
+  await vfs.compacted();
+  assert.ok(meta.calls.includes('chunkCompact'));
+  assert.deepStrictEqual(warnings, []);
+  assert.ok((await readAll(vfs, handle)).equals(model.subarray(0, size)));
 });
