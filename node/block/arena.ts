@@ -36,6 +36,9 @@ const FREE = 0;
 /** A volume that was dropped: its entry may be taken again. */
 const GONE = -1;
 
+/** In place of a spread: the volume's files are damaged or missing. */
+const LOST = 2;
+
 /** Where a volume's table lies, and the cookie that its needles carry. */
 export interface VolumePlace {
   unit: number;
@@ -160,11 +163,21 @@ export class Arena {
     Atomics.add(this.words, at + Entry.GENERATION, 1);
   }
 
+  /** Enters a volume that is there but cannot be served, so that its blocks are not taken for deleted. */
+  lose(volume: number): void {
+    this.publish(this.claim(volume), { unit: 0, capacity: 0, spread: LOST, cookie: 0 });
+  }
+
+  isLost(entry: number): boolean {
+    return this.place(entry).spread === LOST;
+  }
+
   /** Takes a volume out of the directory. */
   drop(entry: number): void {
     const at = DIRECTORY_WORD + entry * ENTRY_WORDS;
     this.change(entry);
     Atomics.store(this.words, at + Entry.CAPACITY, 0);
+    Atomics.store(this.words, at + Entry.SPREAD, 0);
     Atomics.store(this.words, at, GONE);
     Atomics.add(this.words, at + Entry.GENERATION, 1);
   }

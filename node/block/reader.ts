@@ -316,7 +316,7 @@ class ArenaReader implements BlockReader {
     for (;;) {
       const view = this.view(blockVolume(block));
       if (view === null) {
-        if (this.absent(blockVolume(block))) throw noBlock(block);
+        if (this.absent(blockVolume(block))) throw this.noVolume(block);
         if (performance.now() > deadline) throw new OfsError(Status.TIMEOUT, `block ${block}: its volume is in change`);
         await turn();
         continue;
@@ -361,6 +361,16 @@ class ArenaReader implements BlockReader {
   private absent(volume: number): boolean {
     const entry = this.arena.find(volume);
     return entry < 0 || ((this.arena.generation(entry) & 1) === 0 && this.arena.place(entry).capacity === 0);
+  }
+
+  private noVolume(block: number): OfsError {
+    const volume = blockVolume(block);
+    const entry = this.arena.find(volume);
+    if (entry < 0 || !this.arena.isLost(entry)) return noBlock(block);
+    return new OfsError(
+      Status.CORRUPT,
+      `block ${block} is in volume ${volume}, which is damaged or missing: restore it`,
+    );
   }
 
   /** The volume, open; null when there is none or when its files are being swapped just now. */

@@ -82,7 +82,7 @@ export class BlockStore {
       this.highest = Math.max(this.highest, volume);
       if (volume % threads !== thread) continue;
       if (data) this.recoverOne(volume);
-      else if (index) this.context.warn(`${dataPath(directory, volume)} is missing, its index is not; restore it`);
+      else if (index) this.lose(volume, `${dataPath(directory, volume)} is missing, its index is not; restore it`);
     }
     this.reserve.ensure();
     this.timer = setInterval(() => this.compactWorst(), limits.compactIntervalMs);
@@ -96,8 +96,9 @@ export class BlockStore {
       found = recoverVolume(directory, number, disk, warn);
       removeFile(dataPath(directory, number) + UNFINISHED);
     } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      warn(`volume ${number} is not served: ${error.message}`);
+      const unreadable = error instanceof DecodeError || (error as NodeJS.ErrnoException).code === 'EIO';
+      if (!unreadable) throw error;
+      this.lose(number, `volume ${number} is not served: ${(error as Error).message}`);
       return;
     }
     const sealed = found.sealed || found.needles >= this.context.volumeNeedles;
@@ -118,6 +119,11 @@ export class BlockStore {
     if (!sealed) this.open.push(volume);
     else if (volume.mayClose) volume.closeFiles();
     else this.sealedOpen.add(volume);
+  }
+
+  private lose(volume: number, message: string): void {
+    this.context.warn(message);
+    this.context.arena.lose(volume);
   }
 
   /**

@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import type { ReaderData } from './reader.thread.js';
 import { BlockNode, patternBytes } from './support.js';
 
-const BLOBS = 3000;
+const BLOBS = 2000;
 
 test('threads that read while volumes grow, are sealed, compacted and dropped see right bytes only', async () => {
   const node = await BlockNode.open(undefined, { volumeNeedles: 150 });

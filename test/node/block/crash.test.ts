@@ -90,7 +90,7 @@ test('kill -9 in a loop under appends, deletions and compactions loses nothing t
   const below = seededBelow('kill loop');
   const directory = temporaryDirectory();
   const told = nothing();
-  for (let life = 0; life < 12; life++) {
+  for (let life = 0; life < 8; life++) {
     await live(directory, told, { seed: life * 1_000_000, lines: 1 + below(2500) });
     await check(directory, told);
   }

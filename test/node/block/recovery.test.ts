@@ -174,7 +174,7 @@ test('a damaged superblock is taken from the index; without that the volume is l
   });
   assert.strictEqual(warnings.length, 1);
   await startOn(stopped, { data, index: null }, async (node) => {
-    assert.strictEqual(await node.read(stopped.blobs[1]!), null);
+    assert.strictEqual(await statusOf(node.read(stopped.blobs[1]!)), Status.CORRUPT, 'not as if it were deleted');
     assert.ok((await node.write(patternBytes(10, 1))) >= 2 * 2 ** 29);
     assert.deepStrictEqual(fs.readFileSync(stopped.data), data);
   });
@@ -186,6 +186,7 @@ test('a data file that is missing beside its index is reported, and its number i
   fs.rmSync(stopped.data);
   const node = await BlockNode.open(stopped.node.directory);
   assert.match(node.warnings.join(), /is missing/);
+  assert.strictEqual(await statusOf(node.read(stopped.blobs[0]!)), Status.CORRUPT);
   assert.ok((await node.write(patternBytes(10, 1))) >= 2 * 2 ** 29);
   await node.stop();
   await stopped.node.close();
