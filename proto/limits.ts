@@ -261,4 +261,8 @@ export function assertLimits(): void {
   assert(limits.multipartParts * 4 <= limits.transactionKeys);
   assert(limits.writerStartBytes <= limits.writerFloorBytes && limits.writerFloorBytes <= limits.blockBytes);
   assert(limits.slabBytes >= limits.blocksInFlightPerWriter * limits.blockBytes);
+  assert(limits.pendingRunsPerFile <= limits.slicesPerRequest);
+  assert(limits.chunksPerCommit <= limits.chunksPerRead * 8, 'what chunkCommit takes');
+  assert(limits.chunksCachedPerFile >= limits.chunksPerRead);
+  assert(limits.cachedReadBytes <= limits.blockBytes && limits.readAheadBytes <= limits.readAheadTotalBytes);
 }
