@@ -131,11 +131,14 @@ export function runScript<T>(script: URL, task: unknown): Promise<T> {
 function line(child: ChildProcess, wanted: string, limitMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     let output = '';
-    const timer = setTimeout(() => reject(new Error(`no "${wanted}" within ${limitMs} ms`)), limitMs);
+    const timer = setTimeout(() => settle(new Error(`no "${wanted}" within ${limitMs} ms`)), limitMs);
     const settle = (error?: Error): void => {
       clearTimeout(timer);
       if (error === undefined) resolve();
-      else reject(error);
+      else {
+        child.kill('SIGKILL');
+        reject(error);
+      }
     };
     child.stdout?.on('data', (piece: Buffer) => {
       output += piece.toString('utf8');

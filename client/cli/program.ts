@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { DecodeError } from '../../proto/codec.js';
 import { assertLimits } from '../../proto/limits.js';
 import { OfsError } from '../../proto/status.js';
+import { benchCommand } from './bench.js';
 import { fsckCommand } from './fsck.js';
 import { gcCommand } from './gc.js';
 import { keyCommand } from './key.js';
@@ -25,6 +26,7 @@ export function buildProgram(): Command {
     .showHelpAfterError('(add --help for what can be given)')
     .exitOverride();
   serveCommand(program);
+  benchCommand(program);
   volumeCommand(program);
   keyCommand(program);
   mountCommands(program);

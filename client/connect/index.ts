@@ -1,3 +1,3 @@
 export { callBlocks, readBlock } from './blocks.js';
 export { type ClusterInfo, type ConnectOptions, connectRemote, type RemoteNode, type Server } from './remote.js';
-export { openVolume, type VolumeOptions } from './volume.js';
+export { openPathFs, openVolume, type VolumeOptions } from './volume.js';

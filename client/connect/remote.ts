@@ -6,7 +6,7 @@ import { limits } from '../../proto/limits.js';
 import type { MetaOperations } from '../../proto/meta/index.js';
 import type { AnswerOf } from '../../proto/operation.js';
 import { OfsError, Status } from '../../proto/status.js';
-import { MetaClient, TcpChannel } from '../channel/index.js';
+import { MetaClient, newSession, TcpChannel } from '../channel/index.js';
 
 export type ClusterInfo = AnswerOf<MetaOperations['clusterInfo']>;
 
@@ -39,7 +39,9 @@ export async function connectRemote(options: ConnectOptions): Promise<RemoteNode
   const info = await within(asking.call('clusterInfo', 0, {}), server);
   await asking.close();
   const metaChannels = info.metaPorts.map((port) => new TcpChannel({ host: server.host, port, session: 0 }));
-  const blockChannels = info.blockPorts.map((port) => new TcpChannel({ host: server.host, port, session: 0 }));
+  // A block server checks the bytes of every write that a session other than 0 sends: what came over a network.
+  const session = newSession();
+  const blockChannels = info.blockPorts.map((port) => new TcpChannel({ host: server.host, port, session }));
   const meta = metaClient(metaChannels, options);
   return {
     meta,

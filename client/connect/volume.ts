@@ -1,7 +1,8 @@
-// A volume of a remote node as a file system by inode.
+// A volume of a remote node, by inode or by path.
 
 import { rootInode } from '../../proto/ids.js';
-import { createRemoteBlockStore } from '../blocks/index.js';
+import { type BlockStore, createRemoteBlockStore } from '../blocks/index.js';
+import { createPathFs, type PathFs } from '../pathfs/index.js';
 import { createVfs, type Vfs } from '../vfs/index.js';
 import type { RemoteNode } from './remote.js';
 
@@ -23,11 +24,23 @@ export async function openVolume(node: RemoteNode, name: string, options: Volume
   const root =
     path === '' ? rootInode(volume.partition) : (await meta.call('resolve', group, { path: `${path}/` })).attr.inode;
   await meta.session(group);
-  const blocks = createRemoteBlockStore({
-    channels: node.blockChannels,
-    session: () => meta.sessionNumber,
-    nodeBootId: node.info.bootId,
-    bufferBytes: options.bufferBytes,
-  });
+  const blocks = blockStore(node, options.bufferBytes);
   return createVfs({ meta, blocks, group, root, cacheBytes: options.cacheBytes, warn: options.warn });
+}
+
+/** Rejects with OfsError NO_SUCH_VOLUME. */
+export async function openPathFs(node: RemoteNode, name: string): Promise<PathFs> {
+  const { volume } = await node.meta.call('volumeInfo', 0, { name });
+  const { group } = volume;
+  await node.meta.session(group);
+  return createPathFs({ meta: node.meta, blocks: blockStore(node), group });
+}
+
+function blockStore({ meta, blockChannels, info }: RemoteNode, bufferBytes?: number): BlockStore {
+  return createRemoteBlockStore({
+    channels: blockChannels,
+    session: () => meta.sessionNumber,
+    nodeBootId: info.bootId,
+    bufferBytes,
+  });
 }
