@@ -74,9 +74,11 @@ function appliedState(view: View): AppliedState {
 export class Engine implements View {
   private readonly database: Database;
   private readonly reader = new Reader();
+  readonly pageSize: number;
 
   constructor(path: string) {
     this.database = openEnvironment(path);
+    this.pageSize = (this.database.getStats() as { pageSize: number }).pageSize;
   }
 
   get(key: ByteString): Buffer | undefined {
@@ -88,7 +90,7 @@ export class Engine implements View {
     for (const { key, value } of this.database.getRange({ start, end })) if (!visit(key, value)) return;
   }
 
-  /** The next read sees every commit made before this call, by whichever thread. */
+  /** Ends the snapshot that reads are made from: the next read sees every commit made before it, by any thread. */
   refresh(): void {
     this.database.resetReadTxn();
   }
@@ -122,16 +124,6 @@ export class Engine implements View {
   /** The rows as they are now, for as long as it is not released; space of what is deleted meanwhile stays taken. */
   snapshot(): EngineSnapshot {
     return new EngineSnapshot(this.database);
-  }
-
-  /** Pages in use, in bytes. */
-  get bytes(): number {
-    const stats = this.database.getStats() as { lastPageNumber: number; pageSize: number };
-    return (stats.lastPageNumber + 1) * stats.pageSize;
-  }
-
-  get pageSize(): number {
-    return (this.database.getStats() as { pageSize: number }).pageSize;
   }
 
   close(): Promise<void> {

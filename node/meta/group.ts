@@ -366,7 +366,7 @@ export class MetaGroup implements StateMachine {
     if (caller.session === 0) return false;
     const kept = this.dedupe.find(this.state, caller);
     if (kept === undefined) {
-      this.sessions.assertNotEnded(this.state, caller.session);
+      this.sessions.admit(this.state, caller.session);
       return false;
     }
     bodyWriter.reset();

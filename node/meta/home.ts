@@ -58,11 +58,16 @@ export class GroupHome {
     syncDirectory(this.directory);
   }
 
+  /** Length of the database in bytes. */
+  get bytes(): number {
+    return fs.fstatSync(this.liveFd).size;
+  }
+
   /** Length of the database in bytes, and its first `bytes` bytes, as they are now. */
   head(bytes: number): { size: number; head: Buffer } {
     const head = Buffer.alloc(bytes);
     fs.readSync(this.liveFd, head, 0, bytes, 0);
-    return { size: fs.fstatSync(this.liveFd).size, head };
+    return { size: this.bytes, head };
   }
 
   /** Resolves when all that was written to the database is on disk; rejects if any of it was ever lost. */

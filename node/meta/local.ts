@@ -63,12 +63,14 @@ export class LocalReader implements LocalMeta {
     }
     const opened = this.groups.get(group) ?? this.open(group);
     if (opened === undefined) return undefined;
-    opened.engine.refresh();
     try {
       return handler(opened.engine, request, opened.context);
     } catch (error) {
       if (error === notLocal) return undefined;
       throw error;
+    } finally {
+      // The snapshot ends here: the next read has a fresh one, and this one keeps no pages from being used again.
+      opened.engine.refresh();
     }
   }
 

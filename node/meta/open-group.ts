@@ -108,7 +108,7 @@ export class OpenGroup {
    * database: the entries of a quiet group hold back the segments of the busy ones, too.
    */
   checkpointIfDue(): Promise<void> {
-    const dueBytes = Math.max(limits.checkpointLogBytes, this.engine.bytes * limits.checkpointLogShare);
+    const dueBytes = Math.max(limits.checkpointLogBytes, this.home.bytes * limits.checkpointLogShare);
     const grownBytes = this.surroundings.progress.loggedBytes - this.loggedAtCheckpoint;
     const moved = this.group.appliedIndex > this.checkpointIndex;
     const due = grownBytes >= dueBytes && moved && this.surroundings.monotonic() >= this.checkpointAfterMs;
@@ -172,7 +172,7 @@ export class OpenGroup {
       commitIndex,
       appliedIndex,
       logBytes: this.surroundings.raft.logBytes(this.id),
-      databaseBytes: this.engine.bytes,
+      databaseBytes: this.home.bytes,
       checkpointIndex: this.checkpointIndex,
       pending: this.group.pending,
       sessions: this.group.sessions.size,

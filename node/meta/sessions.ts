@@ -68,9 +68,14 @@ export class Sessions {
     else if (!known.opened) known.deadlineMs = this.retryDeadline();
   }
 
-  /** Throws SESSION_ENDED: the answers that a retry would need are gone with the session. */
-  assertNotEnded(view: View, session: number): void {
-    if (this.sessions.get(session)?.opened) return;
+  /**
+   * Whether a session's writes are taken. Throws SESSION_ENDED, since the answers that a retry would need are gone with
+   * the session, or BUSY where there are too many to remember one more.
+   */
+  admit(view: View, session: number): void {
+    const known = this.sessions.get(session);
+    if (known?.opened) return;
+    if (known === undefined && this.sessions.size >= limits.sessions) throw tooMany();
     const row = view.get(keys.session(session));
     if (row !== undefined && decode(sessionRowCodec, row).endedMs !== 0) throw ended(session);
   }
@@ -86,7 +91,7 @@ export class Sessions {
     }
     if (row === undefined) {
       if (this.sessions.size >= limits.sessions) {
-        throw new OfsError(Status.BUSY, `the group has ${limits.sessions} sessions, its limit; try again later`);
+        throw tooMany();
       }
       transaction.put(key, encode(sessionRowCodec, { client, openedMs: nowMs, endedMs: 0 }));
     }
@@ -168,6 +173,10 @@ export class Sessions {
   private retryDeadline(): number {
     return this.monotonic() + 2 * limits.requestTimeoutMs;
   }
+}
+
+function tooMany(): OfsError {
+  return new OfsError(Status.BUSY, `the group has ${limits.sessions} sessions, its limit; try again later`);
 }
 
 function ended(session: number): OfsError {

@@ -3,20 +3,26 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openLocalMeta } from '../../../node/meta/index.js';
 
-const { directory, leases, group, root, words } = workerData as {
+export interface ReaderData {
   directory: string;
   leases: SharedArrayBuffer;
   group: number;
   root: number;
+  /** 0: what was acknowledged last; 1: reads made; 2: stop. */
   words: Int32Array;
-};
-const local = openLocalMeta({ dataDirectory: directory, leases });
-let stale = 0;
-while (Atomics.load(words, 2) === 0) {
-  const acknowledged = Atomics.load(words, 0);
-  const answer = local.read('lookup', group, { parent: root, name: 'f' });
-  if (answer === undefined || (acknowledged > 0 && answer.attr.mtime.sec < acknowledged)) stale++;
-  Atomics.add(words, 1, 1);
 }
-await local.close();
-parentPort!.postMessage(stale === 0 ? 'nothing stale' : `${stale} stale reads`);
+
+async function readUntilStopped({ directory, leases, group, root, words }: ReaderData): Promise<string> {
+  const local = openLocalMeta({ dataDirectory: directory, leases });
+  let stale = 0;
+  while (Atomics.load(words, 2) === 0) {
+    const acknowledged = Atomics.load(words, 0);
+    const answer = local.read('lookup', group, { parent: root, name: 'f' });
+    if (answer === undefined || (acknowledged > 0 && answer.attr.mtime.sec < acknowledged)) stale++;
+    Atomics.add(words, 1, 1);
+  }
+  await local.close();
+  return stale === 0 ? 'nothing stale' : `${stale} stale reads`;
+}
+
+if (parentPort !== null) parentPort.postMessage(await readUntilStopped(workerData as ReaderData));
