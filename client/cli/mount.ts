@@ -7,7 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OfsError, Status } from '../../proto/status.js';
-import { connectRemote, openVolume } from '../connect/index.js';
+import { connectRemote, openVolume, type RemoteNode } from '../connect/index.js';
 import { mountVolume, unmountDirectory } from '../fuse/index.js';
 import { type ServerOption, serverOption } from './options.js';
 import { print, say } from './output.js';
@@ -28,6 +28,7 @@ interface MountOptions extends ServerOption {
 /** What the background process tells the command that started it. */
 type Report = { mounted: true } | { mounted: false; message: string };
 
+const MIB = 1024 * 1024;
 const OFS = fileURLToPath(new URL('./ofs.js', import.meta.url));
 
 export function mountCommands(program: Command): void {
@@ -86,9 +87,26 @@ async function mount(volume: string, directory: string, options: MountOptions): 
 async function mountHere(volume: string, directory: string, options: MountOptions): Promise<{ ended: Promise<void> }> {
   const client = `mount of ${volume} on ${directory}, process ${process.pid}`;
   const node = await connectRemote({ server: options.server, client, warn: say });
-  const cacheBytes = options.cacheMb * 1024 * 1024;
-  const bufferBytes = options.bufferMb * 1024 * 1024;
-  const vfs = await openVolume(node, volume, { subdir: options.subdir ?? '', cacheBytes, bufferBytes, warn: say });
+  try {
+    return await serveMount(node, volume, directory, options);
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+}
+
+async function serveMount(
+  node: RemoteNode,
+  volume: string,
+  directory: string,
+  options: MountOptions,
+): Promise<{ ended: Promise<void> }> {
+  const vfs = await openVolume(node, volume, {
+    subdir: options.subdir ?? '',
+    cacheBytes: options.cacheMb * MIB,
+    bufferBytes: options.bufferMb * MIB,
+    warn: say,
+  });
   const mounted = await mountVolume({
     vfs,
     directory,

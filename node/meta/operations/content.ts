@@ -82,7 +82,7 @@ export const setattr: EditHandler<'setattr'> = (edit, request) => {
   if (given(SetAttr.MODE)) attr.mode = (attr.mode & Mode.TYPE) | (request.mode & Mode.PERMISSIONS);
   if (given(SetAttr.UID)) attr.uid = request.uid;
   if (given(SetAttr.GID)) attr.gid = request.gid;
-  if (given(SetAttr.KILL_SUID) && isFile(attr)) attr.mode = withoutSetId(attr.mode);
+  if (given(SetAttr.KILL_SUID) && !isDirectory(attr)) attr.mode = withoutSetId(attr.mode);
   if (given(SetAttr.ATIME)) attr.atime = request.atime;
   if (given(SetAttr.MTIME)) attr.mtime = request.mtime;
   if (given(SetAttr.ATIME_NOW)) attr.atime = edit.now;
