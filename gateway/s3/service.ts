@@ -107,6 +107,8 @@ export function mayUse(user: string, volume: Volume): boolean {
 
 function permitted(x: Exchange, volume: Volume): Volume {
   if (!mayUse(x.identity.user, volume)) throw new S3Error('AccessDenied');
+  const expected = x.headers.get('x-amz-expected-bucket-owner');
+  if (expected !== '' && expected !== volume.owner) throw new S3Error('AccessDenied');
   return volume;
 }
 

@@ -137,7 +137,7 @@ function presignedClaim(request: SignedRequest, nowMs: number): Claim {
         'X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.',
     );
   }
-  if (!/^\d{1,7}$/.test(expires) || Number(expires) < 1) throw malformed('X-Amz-Expires must be a positive number');
+  if (!/^-?\d{1,9}$/.test(expires)) throw malformed('X-Amz-Expires should be a number');
   if (Number(expires) > EXPIRES_MAX_S) {
     throw malformed('X-Amz-Expires must be less than a week (in seconds); that is, it must be less than 604800');
   }

@@ -7,7 +7,7 @@ import { ChunkedDecoder, ChunkVerifier } from '../auth/chunked.js';
 import { S3Error } from '../errors.js';
 import type { Exchange } from '../http/exchange.js';
 import { Digests } from './digests.js';
-import { type BodyPlan, checksumHeader, parseChecksum } from './plan.js';
+import { type BodyPlan, checksumHeader, parseChecksum, tooLarge } from './plan.js';
 
 export interface Sink {
   /** Takes all of `piece` over. False: nothing more until `onDrain` calls. */
@@ -132,8 +132,10 @@ export class Body {
   }
 
   private take(piece: Buffer): void {
+    const plan = this.plan!;
     this.size += piece.length;
-    if (this.size > this.plan!.length) throw new S3Error('IncompleteBody');
+    if (plan.length >= 0 && this.size > plan.length) throw new S3Error('IncompleteBody');
+    if (this.size > plan.maxBytes) throw tooLarge(this.size, plan.maxBytes);
     this.digests!.update(piece);
     if (this.paused) this.held.push(Buffer.from(piece));
     else this.give(piece);
@@ -175,7 +177,7 @@ export class Body {
   private verify(): Received {
     const plan = this.plan!;
     this.decoder?.finish();
-    if (this.size !== plan.length) throw new S3Error('IncompleteBody');
+    if (plan.length >= 0 && this.size !== plan.length) throw new S3Error('IncompleteBody');
     const { md5, sha256, checksum } = this.digests!.finish();
     if (sha256 !== undefined && sha256.toString('hex') !== plan.sha256) {
       throw new S3Error('XAmzContentSHA256Mismatch', undefined, {

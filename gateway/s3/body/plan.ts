@@ -8,8 +8,9 @@ import { S3Error } from '../errors.js';
 import type { Exchange } from '../http/exchange.js';
 
 export interface BodyPlan {
-  /** Bytes of content. */
+  /** Bytes of content; -1 where the client does not say (Transfer-Encoding: chunked). */
   readonly length: number;
+  readonly maxBytes: number;
   /** aws-chunked: chunks with signatures, and whether trailers follow the last. */
   readonly chunked: { readonly signed: boolean; readonly trailers: boolean } | undefined;
   /** What x-amz-content-sha256 promises, in hexadecimal; '' if nothing. */
@@ -123,18 +124,19 @@ export interface PlanOptions {
 export function bodyPlan(x: Exchange, { maxBytes, checksumOf }: PlanOptions): BodyPlan {
   const { chunked, sha256 } = encodingOf(x.claim.payload);
   const length = x.length(chunked === undefined ? 'content-length' : 'x-amz-decoded-content-length');
-  if (length < 0) throw new S3Error('MissingContentLength');
-  if (length > maxBytes) {
-    throw new S3Error('EntityTooLarge', undefined, {
-      ProposedSize: String(length),
-      MaxSizeAllowed: String(maxBytes),
-    });
+  if (length < 0 && (chunked !== undefined || !x.headers.has('transfer-encoding'))) {
+    throw new S3Error('MissingContentLength');
   }
+  if (length > maxBytes) throw tooLarge(length, maxBytes);
   const md5Text = x.headers.get('content-md5');
   const md5 = md5Text === '' ? undefined : decodeBase64(md5Text, 16);
   if (md5 === undefined && x.headers.has('content-md5')) throw new S3Error('InvalidDigest');
   const promised = checksumOf === 'body' ? promisedChecksum(x, chunked?.trailers === true) : nothingPromised;
-  return { length, chunked, sha256, md5, ...promised };
+  return { length, maxBytes, chunked, sha256, md5, ...promised };
+}
+
+export function tooLarge(size: number, maxBytes: number): S3Error {
+  return new S3Error('EntityTooLarge', undefined, { ProposedSize: String(size), MaxSizeAllowed: String(maxBytes) });
 }
 
 type Promised = Pick<BodyPlan, 'algorithm' | 'checksum' | 'trailing'>;

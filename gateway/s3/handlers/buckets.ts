@@ -64,16 +64,18 @@ export async function createBucket(x: Exchange, service: S3Service): Promise<voi
   try {
     await service.channel.call('volumeCreate', ROOT_GROUP, { name: x.bucket, owner: x.identity.user });
   } catch (error) {
-    if (error instanceof OfsError && error.status === Status.VOLUME_EXISTS) throw await bucketExists(x, service);
-    throw error;
+    if (!(error instanceof OfsError && error.status === Status.VOLUME_EXISTS)) throw error;
+    await mayCreateAgain(x, service);
   }
   x.send(200, headerLine('Location', `/${x.bucket}`));
 }
 
-async function bucketExists(x: Exchange, service: S3Service): Promise<S3Error> {
+/** In us-east-1 to create one's own bucket again succeeds; everywhere else it is an error, as AWS has it. */
+async function mayCreateAgain(x: Exchange, service: S3Service): Promise<void> {
   const volume = await service.anyVolume(x.bucket);
-  const own = volume.owner === x.identity.user;
-  return new S3Error(own ? 'BucketAlreadyOwnedByYou' : 'BucketAlreadyExists', undefined, { BucketName: x.bucket });
+  const isOwn = volume.owner === x.identity.user;
+  if (isOwn && service.region === 'us-east-1') return;
+  throw new S3Error(isOwn ? 'BucketAlreadyOwnedByYou' : 'BucketAlreadyExists', undefined, { BucketName: x.bucket });
 }
 
 export async function headBucket(x: Exchange, service: S3Service): Promise<void> {

@@ -116,7 +116,7 @@ function rangeOfPart(attr: Attr, text: string): Range {
   }
   const { partSizes, partCount } = objectMetaOf(attr);
   if (partCount === 0 && part === 1) return { start: 0, end: attr.size };
-  if (part > partCount) throw new S3Error('InvalidPartNumber');
+  if (part > partCount) throw new S3Error('InvalidPart');
   if (partSizes.length !== partCount) throw new S3Error('NotImplemented', 'partNumber of an object of so many parts.');
   let start = 0;
   for (let index = 0; index < part - 1; index++) start += partSizes[index]!;

@@ -124,7 +124,7 @@ function tokenOf(marker: ByteString): string {
 
 function markerOf(token: string): ByteString {
   const marker = Buffer.from(token.slice(1), 'base64url').latin1Slice();
-  if (token === '' || tokenOf(marker) !== token) {
+  if (tokenOf(marker) !== token) {
     throw new S3Error('InvalidArgument', 'The continuation token provided is incorrect', {
       ArgumentName: 'continuation-token',
     });
@@ -139,7 +139,7 @@ export async function listObjectsV2(x: Exchange, service: S3Service): Promise<vo
   const listing: Listing = {
     prefix: x.query.get('prefix') ?? '',
     delimiter: x.query.get('delimiter') ?? '',
-    marker: token === undefined ? startAfter : markerOf(token),
+    marker: token === undefined || token === '' ? startAfter : markerOf(token),
     limit: countParameter(x, 'max-keys', limits.listPageEntries),
   };
   const volume = await service.volume(x);

@@ -1,4 +1,4 @@
-// The tags of an object: stored as a query string in canonical order of writing, read from the x-amz-tagging header or
+// The tags of an object: stored as a query string in the order of their names, read from the x-amz-tagging header or
 // a Tagging document.
 
 import type { ByteString } from '../../../proto/codec.js';
@@ -25,7 +25,8 @@ export function encodeTags(tags: readonly Tag[]): ByteString {
     if (seen.has(name)) throw new S3Error('InvalidTag', 'Cannot provide multiple Tags with the same key');
     seen.add(name);
   }
-  return tags.map(({ name, value }) => `${encodeQuery(name)}=${encodeQuery(value)}`).join('&');
+  const ordered = [...tags].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return ordered.map(({ name, value }) => `${encodeQuery(name)}=${encodeQuery(value)}`).join('&');
 }
 
 function textLength(bytes: ByteString): number {

@@ -64,12 +64,38 @@ test('a body that does not match what was signed changes nothing', async () => {
 });
 
 test('a PUT without a length is refused, and one that is too large before a byte of it is read', async () => {
-  const headers = { 'transfer-encoding': 'chunked' };
   const request = { method: 'PUT', path: '/raw/x', payload: 'UNSIGNED-PAYLOAD' };
-  assert.equal((await ask({ ...request, headers })).code, 'MissingContentLength');
+  assert.equal((await ask(request)).code, 'MissingContentLength');
   const large = await ask({ ...request, headers: { 'content-length': String(limits.s3PartBytes + 1) } });
   assert.equal(large.code, 'EntityTooLarge');
   assert.equal((await ask({ ...request, headers: { 'content-length': '1e3' } })).status, 400);
+  const unsized = {
+    ...request,
+    payload: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+    headers: { 'transfer-encoding': 'chunked' },
+  };
+  assert.equal((await ask(unsized)).code, 'MissingContentLength');
+});
+
+test('a body in chunks of HTTP is taken whole, and one that breaks off is not', async () => {
+  const head = sign(t.host, {
+    method: 'PUT',
+    path: '/raw/http-chunks',
+    payload: 'UNSIGNED-PAYLOAD',
+    headers: { 'transfer-encoding': 'chunked' },
+  }).head;
+  const cut = new RawConnection(t.host);
+  const aborted = t.service.aborted;
+  cut.write(`${head}5\r\nhello\r\n`);
+  await eventually('the gateway began to write', () => [...t.service.writers].some((writer) => writer.size === 5));
+  cut.close();
+  await eventually('the writer was aborted', () => t.service.aborted > aborted);
+  assert.equal((await get('http-chunks')).code, 'NoSuchKey');
+  const whole = new RawConnection(t.host);
+  whole.write(`${head}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n`);
+  assert.equal((await whole.read()).status, 200);
+  whole.close();
+  assert.equal((await get('http-chunks')).body.toString(), 'hello world');
 });
 
 test('an error that comes before the body is read leaves the connection usable', async () => {
@@ -336,4 +362,22 @@ test('heads up to the limit are taken, longer ones refused, and garbage disturbs
   }
   assert.equal((await get('kept')).body.toString(), 'old');
   assert.deepEqual(t.errors, []);
+});
+
+test('a region other than us-east-1 is told, and does not let a bucket be created twice', async () => {
+  const own = await testGateway({ region: 'eu-central-1' });
+  const constraint = (region: string) =>
+    Buffer.from(
+      `<CreateBucketConfiguration><LocationConstraint>${region}</LocationConstraint></CreateBucketConfiguration>`,
+    );
+  const create = (body: Buffer) => send(own.host, { method: 'PUT', path: '/far-away', body });
+  assert.equal((await create(constraint('us-west-2'))).code, 'InvalidLocationConstraint');
+  assert.equal((await create(Buffer.from('<Other/>'))).code, 'MalformedXML');
+  assert.equal((await create(constraint('eu-central-1'))).status, 200);
+  assert.equal((await create(Buffer.alloc(0))).code, 'BucketAlreadyOwnedByYou');
+  const location = await send(own.host, { method: 'GET', path: '/far-away', query: 'location' });
+  assert.match(location.body.toString(), />eu-central-1</);
+  const head = await send(own.host, { method: 'HEAD', path: '/far-away' });
+  assert.equal(head.headers['x-amz-bucket-region'], 'eu-central-1');
+  await own.gateway.close();
 });

@@ -112,10 +112,12 @@ test('a presigned URL with anything changed is refused', () => {
   }
   const smuggled = { ...presignedHost, 'x-amz-copy-source': '/other/key' };
   assert.equal(refusal(request('GET', presignedUrl, smuggled)), 'AccessDenied');
-  for (const expires of ['0', '-1', '604801', 'x', '']) {
+  for (const expires of ['604801', 'x', '1.5', '']) {
     const url = presignedUrl.replace('Expires=86400', `Expires=${expires}`);
     assert.equal(refusal(request('GET', url, presignedHost)), 'AuthorizationQueryParametersError', expires);
   }
+  const past = presignedUrl.replace('Expires=86400', 'Expires=-1');
+  assert.equal(refusal(request('GET', past, presignedHost)), 'AccessDenied');
 });
 
 test('a signed request with anything changed is refused', () => {
