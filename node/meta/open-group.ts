@@ -47,6 +47,7 @@ export class OpenGroup {
   private checkpointAfterMs = 0;
   private underWay: Promise<void> = Promise.resolve();
   private readonly ending = new AbortController();
+  private readonly works = new Set<Promise<unknown>>();
 
   private constructor(
     readonly id: number,
@@ -98,6 +99,17 @@ export class OpenGroup {
     return opened;
   }
 
+  /** Work on the group that takes several turns: the database is not closed under it. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    const running = work();
+    this.works.add(running);
+    try {
+      return await running;
+    } finally {
+      this.works.delete(running);
+    }
+  }
+
   /** Milliseconds since 1970. */
   wallClock(): number {
     return this.surroundings.wallClock();
@@ -139,21 +151,25 @@ export class OpenGroup {
 
   /** After the log was closed: the database is closed, synced and marked clean. */
   async close(): Promise<void> {
-    this.ending.abort();
-    await this.underWay;
+    await this.quiesce();
     await this.engine.close();
     this.home.endWriting();
   }
 
   /** Of a deleted volume: the database is synced and marked clean, then the log is removed. The files stay. */
   async retire(): Promise<void> {
-    this.ending.abort();
-    await this.underWay;
+    await this.quiesce();
     await this.group.run(() => undefined);
     await this.home.syncData();
     this.home.endWriting();
     this.surroundings.raft.removeGroup(this.id);
     await this.engine.close();
+  }
+
+  private async quiesce(): Promise<void> {
+    this.ending.abort();
+    await Promise.allSettled(this.works);
+    await this.underWay;
   }
 
   private async bootstrap(logic: MetaLogic): Promise<void> {

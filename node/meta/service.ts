@@ -101,8 +101,9 @@ export class MetaService {
     const root = await this.addGroup(0, 0);
     const volumes = allVolumes(root.group.state);
     await Promise.all(volumes.map((volume) => this.addGroup(volume.group, volume.partition)));
-    await this.finishDeletions();
+    // In this order: what a deletion that is finished now retires must not be taken up once more.
     for (const gone of goneGroups(root.group.state)) await this.retireGone(gone, raft);
+    await this.finishDeletions();
     this.timer = setInterval(() => this.runRound(), this.options.jobsMs ?? limits.metaJobsMs);
   }
 
@@ -213,8 +214,6 @@ export class MetaService {
         open.deleted = true;
       }
       await askGroup(this.root, operation, new Reader(body), request);
-      // What the jobs of this round began on the group has to end first.
-      await this.round;
       if (volume !== undefined) await this.retire(volume.group);
     } finally {
       this.deleting.delete(group);
@@ -273,10 +272,12 @@ export class MetaService {
     const { body } = request;
     const { limit } = readRequest(reclaimNow.request, body.buffer.subarray(body.position, body.end));
     const rounds = Math.ceil(limit / limits.reclaimRows);
-    if (open.id === 0) await this.purgeGone(0);
-    else await reclaim(open, this.tools, { minAgeMs: 0, rounds });
     const { state } = open.group;
-    const left = open.id === 0 ? goneGroups(state).length : countRows(state, Table.RECLAIM, LEFT_LIMIT);
+    const left = await open.during(async () => {
+      if (open.id === 0) await this.purgeGone(0);
+      else await reclaim(open, this.tools, { minAgeMs: 0, rounds });
+      return open.id === 0 ? goneGroups(state).length : countRows(state, Table.RECLAIM, LEFT_LIMIT);
+    });
     request.answer(Status.OK, encode(reclaimNow.answer, { left }));
   }
 
@@ -303,7 +304,9 @@ export class MetaService {
 
   private async jobs(): Promise<void> {
     this.reserve.ensure();
-    for (const open of [...this.groups.values()]) if (!open.deleted && !this.closing) await runJobs(open, this.tools);
+    for (const open of [...this.groups.values()]) {
+      if (!open.deleted && !this.closing) await open.during(() => runJobs(open, this.tools));
+    }
     await this.finishDeletions();
     await this.purgeGone(2 * limits.sessionLifetimeMs);
   }

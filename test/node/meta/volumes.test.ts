@@ -98,3 +98,28 @@ test('many volumes are made at once, and all serve after a restart', async (t) =
   for (const { group, root } of made) await ask(second, 'lookup', { parent: root, name: 'f' }, { group });
   await second.close();
 });
+
+test('a volume may be deleted while it is being reclaimed', async (t) => {
+  const directory = directoryOf(t);
+  let release = (): void => undefined;
+  const deleting = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let asked = 0;
+  const node = await startNode(directory, {
+    deleteBlobs: () => {
+      asked++;
+      return deleting;
+    },
+  });
+  const { group } = await fill(node);
+  const reclaimed = ask(node, 'reclaimNow', { limit: 1000 }, { group });
+  await until(() => asked > 0, 'blobs are being deleted');
+  const removed = ask(node, 'volumeDelete', { name: 'volume', force: true });
+  const gone = ask(node, 'volumeInfo', { name: 'volume' });
+  release();
+  await removed;
+  await Promise.allSettled([reclaimed, gone]);
+  await assert.rejects(ask(node, 'volumeInfo', { name: 'volume' }), refusedWith(Status.NO_SUCH_VOLUME));
+  await node.close();
+});
