@@ -18,6 +18,8 @@ export class MountWriter {
   private rest = '';
   private generation = 0;
   private logAcknowledged = 0;
+  /** Where records of the log begin, as their writers said before they wrote. */
+  private readonly records: { at: number; promised: boolean }[] = [];
   done = 0;
 
   constructor(
@@ -56,19 +58,23 @@ export class MountWriter {
     else this.checkLog(log.body);
   }
 
-  /** The log holds every record promised, and behind them at most a beginning of the next one. */
+  /**
+   * The log holds every record promised, whole. One whose writer was killed in the call may stand as a beginning of
+   * itself, as write(2) allows; the next one begins where it ends.
+   */
   private checkLog(log: Buffer): void {
     assert(
       log.length >= this.logAcknowledged,
       `the log has ${log.length} bytes, promised were ${this.logAcknowledged}`,
     );
-    for (let at = 0; at < log.length; ) {
+    this.records.forEach(({ at, promised }, index) => {
+      const end = this.records[index + 1]?.at ?? log.length;
       const record = contentOf(`m${this.writer}/log`, at, RECORD_BYTES);
-      const shown = log.subarray(at, at + record.length);
-      assert(shown.equals(record.subarray(0, shown.length)), `the record at ${at} of the log has wrong bytes`);
-      assert(shown.length === record.length || at >= this.logAcknowledged);
-      at += record.length;
-    }
+      const shown = log.subarray(at, end);
+      const right = shown.length <= record.length && shown.equals(record.subarray(0, shown.length));
+      assert(right, `the record at ${at} of the log has wrong bytes`);
+      assert(!promised || shown.length === record.length, `the record at ${at} is cut at ${shown.length} bytes`);
+    });
   }
 
   private hear(text: string): void {
@@ -77,9 +83,19 @@ export class MountWriter {
     for (const line of lines) this.note(JSON.parse(line));
   }
 
-  private note(event: { begin?: string; done?: string; generation?: number | null; appended?: number }): void {
+  private note(event: {
+    begin?: string;
+    done?: string;
+    generation?: number | null;
+    append?: number;
+    appended?: number;
+  }): void {
     const name = `m${this.writer}/${event.begin ?? event.done}`;
-    if (event.appended !== undefined) this.logAcknowledged = event.appended;
+    if (event.append !== undefined) this.noteAppend(event.append);
+    if (event.appended !== undefined) {
+      this.logAcknowledged = event.appended;
+      this.records.at(-1)!.promised = true; // it was begun before
+    }
     if (event.generation === null) {
       if (event.begin !== undefined) this.ledger.beginDelete(name);
       else this.ledger.acknowledgeDelete(name);
@@ -88,6 +104,12 @@ export class MountWriter {
       if (event.begin !== undefined) this.ledger.notePut(name, event.generation);
       else this.ledger.acknowledgePut(name, event.generation);
     }
-    if (event.begin === undefined) this.done++;
+    if (event.begin === undefined && event.append === undefined) this.done++;
+  }
+
+  private noteAppend(at: number): void {
+    // The one before was not written at all.
+    if (this.records.at(-1)?.at === at) this.records.pop();
+    this.records.push({ at, promised: false });
   }
 }
