@@ -75,8 +75,8 @@ test('a record damaged in the middle of the log is refused at the start, with it
   const log: string[] = [];
   await assert.rejects(startNode({ data: root, firstPort, log: (text) => log.push(text) }));
   assert.match(log.join(''), /damaged/);
-  assert.match(log.join(''), new RegExp(path.basename(segment).split('.')[0]!));
-  flip(segment, fs.readFileSync(segment).lastIndexOf('15') - 1);
+  assert.match(log.join(''), /segment 1 at offset \d+/);
+  assert.match(log.join(''), /group 1/);
   fs.rmSync(root, { recursive: true });
 });
 

@@ -39,7 +39,9 @@ test('a tree put in by aws s3 sync is the same on the mount and to rclone, and c
     const aws = ['--endpoint-url', mounted.endpoint, 's3', 'sync', '--only-show-errors', tree, 's3://tree/tree'];
     await run('aws', aws, { env: mounted.env });
     assert.strictEqual(await run('diff', ['-r', tree, path.join(mounted.directory, 'tree')]), '');
-    await run('rclone', ['check', '--one-way', path.join(mounted.directory, 'tree'), `${remote(mounted)}:tree/tree`]);
+    const copies = [path.join(mounted.directory, 'tree'), `${remote(mounted)}:tree/tree`];
+    // Debian's rclone refuses to start where the environment names a bundle of certificates, even for plain HTTP.
+    await run('rclone', ['check', '--one-way', ...copies], { env: { AWS_CA_BUNDLE: '' } });
     await changeThroughMount(mounted);
   });
 });
