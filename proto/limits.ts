@@ -69,6 +69,19 @@ export const limits = {
   raftApplyBytes: 4 * MIB,
   raftGroupsPerThread: 4096,
   raftVoters: 16,
+  raftLearners: 64,
+  raftInflightBytes: 16 * MIB,
+  raftReadRounds: 16,
+  /** How far behind the leader a learner may be to become a voter. */
+  raftPromotionLagEntries: 1024,
+  raftSnapshotTicks: 100,
+  raftHoldTicks: 3_000,
+  raftQuiesceTicks: 50,
+  raftPriorities: 4,
+  /** How much the rates of two machines' monotonic clocks may differ from true time, each. */
+  raftClockErrorPpm: 1_000,
+  /** How much earlier than its period a timer may fire. */
+  raftTickEarlyMs: 1,
   raftTickMs: 100,
   raftHeartbeatTicks: 1,
   raftElectionTicks: 10,
@@ -150,6 +163,8 @@ export const limits = {
   reconnectMaxMs: 2_000,
   requestTimeoutMs: 60_000,
   s3Connections: 20_000,
+  /** Descriptors that S3 connections leave to files and other ports. */
+  reservedDescriptors: 2048,
   s3HeaderTimeoutMs: 30_000,
   s3XmlBodyBytes: 2 * MIB,
   s3PartBytes: 5 * 1024 * MIB,
@@ -236,6 +251,9 @@ export function assertLimits(): void {
   );
   assert(limits.raftEntryBytes <= limits.raftUncommittedBytes);
   assert(limits.raftElectionTicks >= 3 * limits.raftHeartbeatTicks);
+  assert(limits.raftInflightBytes >= limits.raftEntryBytes && limits.raftInflightBytes >= limits.raftMessageBytes);
+  assert(limits.raftSnapshotTicks < limits.raftHoldTicks, 'a snapshot that hangs is sent again while the log is kept');
+  assert(limits.raftTickEarlyMs < limits.raftTickMs);
   assert(limits.garbageAgeMs < limits.sessionEndedKeepMs);
   assert(limits.sessionRenewMs * 3 <= limits.sessionLifetimeMs);
   assert(limits.dedupeRowsPerSession < limits.transactionKeys, 'a session ends in one transaction');

@@ -3,7 +3,7 @@
 // write, renews it with the inodes held, and takes a new one when the service has let it go.
 
 import { randomInt } from 'node:crypto';
-import { type Codec, DecodeError, type Reader, Writer } from '../../proto/codec.js';
+import { type Codec, DecodeError, Reader, Writer } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
 import { type MetaOperationName, type MetaOperations, metaOperations } from '../../proto/meta/index.js';
 import type { AnswerOf, Operation, RequestOf } from '../../proto/operation.js';
@@ -147,7 +147,9 @@ export class MetaClient implements MetaChannel {
   private renewAll(): void {
     for (const [group, state] of this.groups) {
       this.renew(group, state).catch((error: Error) => {
-        this.options.warn(`renewing the session with group ${group}: ${error.message}`);
+        // The volume was deleted: there is nothing to hold any more.
+        if (error instanceof OfsError && error.status === Status.NO_SUCH_GROUP) this.groups.delete(group);
+        else this.options.warn(`renewing the session with group ${group}: ${error.message}`);
       });
     }
   }
@@ -180,7 +182,9 @@ export class MetaClient implements MetaChannel {
   }
 }
 
-function readAnswer<A>(codec: Codec<A>, name: string, body: Reader): A {
+/** What is decoded outlives the callback in which `body` is valid, and may hold views: so of a copy. */
+function readAnswer<A>(codec: Codec<A>, name: string, view: Reader): A {
+  const body = new Reader(Buffer.from(view.buffer.subarray(view.position, view.end)));
   const answer = codec.read(body);
   if (body.remaining !== 0) throw new DecodeError(`${name}: ${body.remaining} bytes behind the answer`);
   return answer;

@@ -41,7 +41,7 @@ export function keyCommand(program: Command): void {
   key.command('list').description('list the keys').addOption(serverOption()).addOption(jsonOption()).action(list);
   key
     .command('delete <access-key>')
-    .description('delete a key; requests signed with it fail at once')
+    .description('delete a key; requests signed with it fail from then on, at the latest after 5 seconds')
     .addOption(serverOption())
     .action((accessKey: string, options: ServerOption) =>
       withNode(options.server, async ({ meta }) => {

@@ -1,8 +1,10 @@
 // A gateway thread of a node: S3 over the node's own metadata and blocks.
 
+import fs from 'node:fs';
 import { pino } from 'pino';
 import { connectColocated } from '../../client/connect/colocated.js';
 import { createPathFs, type PathFs } from '../../client/pathfs/index.js';
+import { limits } from '../../proto/limits.js';
 import { joinHost } from '../../workers/index.js';
 import { startGateway, type Volume } from './index.js';
 
@@ -11,9 +13,14 @@ interface GatewayThreadData {
   readonly directory: string;
   readonly host: string;
   readonly port: number;
+  /** How many gateway threads share the port. */
+  readonly threads: number;
   readonly region: string;
   readonly domains: readonly string[];
 }
+
+/** Of a process, where the system does not say. */
+const DEFAULT_OPEN_FILES = 1024;
 
 const host = joinHost<GatewayThreadData>();
 const log = pino(
@@ -31,12 +38,20 @@ const gateway = await startGateway({
   metaChannel: meta,
   pathfs,
   log,
+  connectionsMax: connectionsMax(),
 });
 host.onStop(async () => {
   await gateway.close();
   await close();
 });
 host.ready();
+
+/** This thread's share of the descriptors that the process may have, less those that files and other ports need. */
+function connectionsMax(): number {
+  const allowed = /^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'));
+  const share = (Number(allowed?.[1] ?? DEFAULT_OPEN_FILES) - limits.reservedDescriptors) / host.data.threads;
+  return Math.max(1, Math.min(limits.s3Connections, Math.floor(share)));
+}
 
 /** The file system of a volume; groups are never used again, so one that was made stays right. */
 function pathfs({ group }: Volume): PathFs {

@@ -15,6 +15,7 @@ import {
   writeSuperblock,
 } from '../../proto/block/index.js';
 import { limits } from '../../proto/limits.js';
+import { isNoSpace } from '../disk/index.js';
 
 /** The calls whose failures and order tests decide. */
 export interface Disk {
@@ -183,11 +184,6 @@ export async function writeAll(
 ): Promise<void> {
   let written = await disk.writev(fd, buffers, position);
   while (written < bytes) written += await disk.writev(fd, rest(buffers, written), position + written);
-}
-
-export function isNoSpace(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 /** The index file of a volume: lines appended at `tail`, and those that found no space yet. */

@@ -4,11 +4,13 @@
 
 import assert from 'node:assert';
 import fs from 'node:fs';
+import path from 'node:path';
 import { INDEX_LINE_BYTES, IndexKind, needleBytes, SUPERBLOCK_BYTES } from '../../proto/block/index.js';
 import { DecodeError } from '../../proto/codec.js';
 import { BLOB_BLOCKS, BLOB_SEQUENCE_MAX, blobSequence, blockVolume, makeBlob, VOLUME_MAX } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
 import { OfsError, Status } from '../../proto/status.js';
+import { Reserve } from '../disk/index.js';
 import { type CompactionContext, compactVolume, dropVolume, holePercent, newCookie, sealVolume } from './compaction.js';
 import {
   blocksDirectory,
@@ -24,7 +26,6 @@ import {
 } from './files.js';
 import { IndexTable } from './index-table.js';
 import { type RecoveredVolume, recoverVolume } from './recovery.js';
-import { Reserve } from './reserve.js';
 import { type Append, Volume } from './volume.js';
 
 export interface StoreOptions extends Omit<CompactionContext, 'noSpace' | 'freeReserve' | 'space' | 'stopping'> {
@@ -59,7 +60,10 @@ export class BlockStore {
     assert(options.volumeBytes <= limits.volumeBytes && options.volumeNeedles <= limits.volumeNeedles);
     assert(options.volumeBytes >= needleBytes(limits.blockBytes) + SUPERBLOCK_BYTES, 'a volume holds a block');
     assert(options.thread >= 0 && options.thread < options.threads && options.threads <= limits.threads);
-    this.reserve = new Reserve(options.directory, options.thread);
+    this.reserve = new Reserve(
+      path.join(blocksDirectory(options.directory), `reserve-${options.thread}`),
+      limits.blockReserveBytes,
+    );
     this.context = {
       ...options,
       fatal: (error) => {
@@ -68,7 +72,7 @@ export class BlockStore {
       },
       noSpace: () => this.refuseAppends(),
       space: () => {
-        if (this.reserve.held) this.full = false;
+        if (this.reserve.stands) this.full = false;
       },
       freeReserve: () => this.reserve.giveUp(),
       stopping: () => this.closing,

@@ -18,8 +18,9 @@ import {
 } from '../../proto/block/index.js';
 import { limits } from '../../proto/limits.js';
 import { Status } from '../../proto/status.js';
+import { isNoSpace } from '../disk/index.js';
 import type { Arena } from './arena.js';
-import { type Disk, dataPath, IndexFile, indexPath, isNoSpace, writeAll, writeAllSync } from './files.js';
+import { type Disk, dataPath, IndexFile, indexPath, writeAll, writeAllSync } from './files.js';
 import type { IndexTable } from './index-table.js';
 
 /** What all volumes of a thread share. */

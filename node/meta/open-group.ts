@@ -3,13 +3,13 @@
 
 import { limits } from '../../proto/limits.js';
 import { Table } from '../../proto/meta/index.js';
+import { isNoSpace, type Reserve } from '../disk/index.js';
 import type { RaftGroup, RaftHost } from '../raft/interface.js';
 import { takeCheckpoint } from './checkpoint.js';
 import { Engine, partitionOf, setPartition } from './engine.js';
 import { MetaGroup } from './group.js';
 import type { GroupHome } from './home.js';
 import { type BoundOperation, bindOperations, type MetaLogic } from './operation-table.js';
-import { isNoSpace, type Reserve } from './reserve.js';
 import { type ClusterInfo, countRows, type GroupStatusAnswer, handlersOf } from './service-handlers.js';
 import type { Monotonic } from './sessions.js';
 import { isMarkedDeleted } from './volumes.js';

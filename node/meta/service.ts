@@ -10,13 +10,13 @@ import { limits } from '../../proto/limits.js';
 import { metaOperations, Table } from '../../proto/meta/index.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { Request, Service } from '../../workers/channel.js';
+import { Reserve } from '../disk/index.js';
 import type { RaftHost } from '../raft/interface.js';
 import { refuse } from './caller.js';
 import { GroupHome } from './home.js';
 import { type JobTools, reclaim, runJobs } from './jobs.js';
 import { type GroupSurroundings, OpenGroup } from './open-group.js';
 import type { BoundOperation, DeletedBlob, MetaLogic } from './operation-table.js';
-import { Reserve } from './reserve.js';
 import { type ClusterInfo, countRows } from './service-handlers.js';
 import {
   allVolumes,
@@ -76,7 +76,7 @@ export class MetaService {
     const logic = withGoneRows(options.logic);
     this.tools = { logic, deleteBlobs: options.deleteBlobs };
     const meta = path.join(options.directory, 'meta');
-    this.reserve = new Reserve(meta, path.join(meta, `reserve-${options.thread}`));
+    this.reserve = new Reserve(path.join(meta, `reserve-${options.thread}`), limits.metaReserveBytes);
   }
 
   readonly service: Service = (request) => {

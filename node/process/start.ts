@@ -4,10 +4,10 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { limits } from '../../proto/limits.js';
 import { startThreads, type Topology } from '../../workers/index.js';
 import { createArena } from '../block/index.js';
 import { createLeases } from '../raft/index.js';
-import { limits } from '../../proto/limits.js';
 import { lockDirectory, lockPort } from './locks.js';
 import type { BlockThreadData, MetaThreadData } from './thread-data.js';
 
@@ -74,7 +74,7 @@ function topology(config: NodeConfig, data: string, metaPorts: number[], blockPo
   const gateways = Array.from({ length: config.s3 === null ? 0 : config.gatewayThreads }, (_, thread) => ({
     name: `s3/${thread}`,
     module: config.gateway.module,
-    data: { ...config.gateway.data, directory: data, ...config.s3 },
+    data: { ...config.gateway.data, directory: data, threads: config.gatewayThreads, ...config.s3 },
   }));
   const links: [string, string][] = [];
   for (const meta of metas) for (const block of blocks) links.push([meta.name, block.name]);

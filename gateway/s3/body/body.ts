@@ -2,10 +2,11 @@
 // paused) where the sink takes no more. What arrives before anybody wants it is one receive buffer at most, because the
 // socket is paused then too.
 
+import assert from 'node:assert';
 import { Buffer } from 'node:buffer';
 import { ChunkedDecoder, ChunkVerifier } from '../auth/chunked.js';
 import { S3Error } from '../errors.js';
-import type { Exchange } from '../http/exchange.js';
+import type { Exchange, RequestBody } from '../http/exchange.js';
 import { Digests } from './digests.js';
 import { type BodyPlan, checksumHeader, parseChecksum, tooLarge } from './plan.js';
 
@@ -27,7 +28,13 @@ interface Settle {
   reject(error: unknown): void;
 }
 
-export class Body {
+/** The body of a PUT or POST. */
+export function bodyOf(x: Exchange): Body {
+  assert(x.body instanceof Body);
+  return x.body;
+}
+
+export class Body implements RequestBody {
   /** Bytes that the client still has to send; Infinity where it did not say how many. */
   remaining: number;
   private early: Buffer[] | undefined = [];

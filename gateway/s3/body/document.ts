@@ -5,7 +5,7 @@ import { limits } from '../../../proto/limits.js';
 import { S3Error } from '../errors.js';
 import type { Exchange } from '../http/exchange.js';
 import { parseXml, type XmlNode } from '../xml/parse.js';
-import { MemorySink } from './body.js';
+import { bodyOf, MemorySink } from './body.js';
 import { bodyPlan, type PlanOptions } from './plan.js';
 
 async function readBody(x: Exchange, checksumOf: PlanOptions['checksumOf']): Promise<Buffer> {
@@ -13,7 +13,7 @@ async function readBody(x: Exchange, checksumOf: PlanOptions['checksumOf']): Pro
   if (declared > limits.s3XmlBodyBytes) throw new S3Error('MaxMessageLengthExceeded');
   const plan = bodyPlan(x, { maxBytes: limits.s3XmlBodyBytes, checksumOf });
   const sink = new MemorySink();
-  await x.body!.receive(plan, sink);
+  await bodyOf(x).receive(plan, sink);
   return sink.bytes();
 }
 

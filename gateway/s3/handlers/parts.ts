@@ -2,6 +2,7 @@
 
 import { limits } from '../../../proto/limits.js';
 import { ChecksumAlgorithm } from '../../../proto/meta/index.js';
+import { bodyOf } from '../body/body.js';
 import { algorithmName, type BodyPlan, bodyPlan, UPLOAD } from '../body/plan.js';
 import { S3Error } from '../errors.js';
 import type { Range } from '../http/conditions.js';
@@ -36,7 +37,7 @@ export async function uploadPart(x: Exchange, service: S3Service): Promise<void>
   const pathfs = service.pathfs(volume);
   const writer = pathfs.createWriter(plan.length);
   try {
-    const { md5, checksum } = await x.body!.receive(wanted, writer);
+    const { md5, checksum } = await bodyOf(x).receive(wanted, writer);
     const etag = md5.toString('hex');
     await pathfs.putPart(upload, x.key, part, writer, etag, encodePartChecksum(wanted.algorithm, checksum));
     x.send(200, `\r\nETag: "${etag}"${checksumLine(wanted.algorithm, checksum)}`);

@@ -3,7 +3,7 @@
 
 import type { ByteString } from '../../../proto/codec.js';
 import type { ObjectMeta } from '../../../proto/meta/index.js';
-import type { Received } from '../body/body.js';
+import { bodyOf, type Received } from '../body/body.js';
 import { type BodyPlan, bodyPlan, UPLOAD } from '../body/plan.js';
 import { writeCondition } from '../http/conditions.js';
 import type { Exchange } from '../http/exchange.js';
@@ -20,7 +20,7 @@ export async function putObject(x: Exchange, service: S3Service): Promise<void> 
   const writer = pathfs.createWriter(plan.length);
   let etag: ByteString;
   try {
-    const received = await x.body!.receive(plan, writer);
+    const received = await bodyOf(x).receive(plan, writer);
     etag = received.md5.toString('hex');
     addChecksum(meta, plan, received);
     await pathfs.put(x.key, writer, etag, { object: encodeMeta(meta), condition, uid: 0, gid: 0 });

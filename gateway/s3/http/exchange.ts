@@ -8,7 +8,6 @@ import type { ByteString } from '../../../proto/codec.js';
 import { limits } from '../../../proto/limits.js';
 import type { Identity } from '../auth/keys.js';
 import type { Claim } from '../auth/sigv4.js';
-import type { Body } from '../body/body.js';
 import { S3Error } from '../errors.js';
 import { escapeXml } from '../xml/writer.js';
 import { Headers } from './headers.js';
@@ -44,6 +43,16 @@ export function headerLine(name: string, value: string): string {
   return `\r\n${name}: ${value.replace(UNSAFE_IN_HEADER, ' ')}`;
 }
 
+/** What an exchange knows of its request's body (body/body.ts). */
+export interface RequestBody {
+  /** Bytes that the client still has to send. */
+  readonly remaining: number;
+  /** Stops the socket until somebody wants the body. */
+  hold(): void;
+  /** Nobody will want it: what comes is dropped. */
+  release(): void;
+}
+
 export class Exchange {
   readonly method: string;
   /** As sent: percent-encoded, with the leading slash. */
@@ -56,7 +65,7 @@ export class Exchange {
   key: ByteString = '';
   claim!: Claim;
   identity!: Identity;
-  body: Body | undefined;
+  body: RequestBody | undefined;
   /** Who is told when the client goes away before the answer. */
   onGone: (() => void) | undefined;
   gone = false;

@@ -90,10 +90,10 @@ const next = () => {
   const socket = connect(port, '127.0.0.1', () => {
     socket.write('PUT /many/x HTTP/1.1\\r\\nHost: x\\r\\nX-Half');
     open++;
-    if (open + failed === count) console.log(open);
+    if (open + failed === count) process.stdout.write(String(open));
     next();
   });
-  socket.on('error', () => { failed++; if (open + failed === count) console.log(open); next(); });
+  socket.on('error', () => { failed++; if (open + failed === count) process.stdout.write(String(open)); next(); });
 };
 for (let i = 0; i < 64; i++) next();
 `;

@@ -1,15 +1,15 @@
-// Space kept back on the disk for the databases: a file of zeros. What is committed in the log must be applied, also on
-// a full disk: the file is given up when an apply finds no space, and from then on only what frees space is taken,
-// until the file could be made again.
+// Space kept back on a disk, so that a full one still takes what must be written: a file of zeros that is given up when
+// that finds no space, and made again before anything else is let through.
 
 import fs from 'node:fs';
-import { limits } from '../../proto/limits.js';
+import path from 'node:path';
 
 /** A small file system keeps back less: this share of it. */
 const SHARE = 1 / 64;
 const PIECE_BYTES = 1024 * 1024;
 const NO_SPACE: readonly (string | undefined)[] = ['ENOSPC', 'EDQUOT'];
 
+/** Whether an error of the system says that the disk, or its quota, is full. */
 export function isNoSpace(error: unknown): boolean {
   return NO_SPACE.includes((error as NodeJS.ErrnoException).code);
 }
@@ -17,17 +17,23 @@ export function isNoSpace(error: unknown): boolean {
 export class Reserve {
   private held = false;
 
+  /** `bytes` at most are kept back, in `file`. */
   constructor(
-    private readonly directory: string,
     private readonly file: string,
+    private readonly bytes: number,
   ) {}
 
-  /** Whether the reserve stands; made if it can be. */
+  get stands(): boolean {
+    return this.held;
+  }
+
+  /** Whether the reserve stands; made, and synced, if it can be. */
   ensure(): boolean {
     if (this.held) return true;
-    fs.mkdirSync(this.directory, { recursive: true });
-    const stat = fs.statfsSync(this.directory);
-    const bytes = Math.min(limits.metaReserveBytes, Math.floor(stat.blocks * stat.bsize * SHARE));
+    const directory = path.dirname(this.file);
+    fs.mkdirSync(directory, { recursive: true });
+    const stat = fs.statfsSync(directory);
+    const bytes = Math.min(this.bytes, Math.floor(stat.blocks * stat.bsize * SHARE));
     const fd = fs.openSync(this.file, 'a');
     try {
       const zeros = Buffer.alloc(PIECE_BYTES);
@@ -38,14 +44,10 @@ export class Reserve {
       this.held = true;
     } catch (error) {
       if (!isNoSpace(error)) throw error;
-      fs.rmSync(this.file);
+      fs.rmSync(this.file, { force: true });
     } finally {
       fs.closeSync(fd);
     }
-    return this.held;
-  }
-
-  get stands(): boolean {
     return this.held;
   }
 

@@ -1,0 +1,1 @@
+export { isNoSpace, Reserve } from './reserve.js';
