@@ -1,4 +1,5 @@
-// Formats of raft: log entries and messages.
+// Formats of raft: configurations, log entries and messages.
 
+export * from './configuration.js';
 export * from './entry.js';
 export * from './message.js';

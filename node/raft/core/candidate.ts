@@ -2,12 +2,16 @@
 
 import assert from 'node:assert';
 import { type Message, MessageKind } from '../../../proto/raft/index.js';
-import { members } from './quorum.js';
+import { voterIds } from './quorum.js';
 import { type Raft, Role } from './raft.js';
 
-/** An election timeout passed, or a group's only voter begins. */
+/**
+ * An election timeout passed, or a group's only voter begins. R7, R8 hold for the member's own vote too. A member that
+ * is to be removed stands too while that is not committed, though its own vote does not count: it may be the only one
+ * whose log the others can vote for.
+ */
 export function campaign(raft: Raft): void {
-  if (!raft.isVoter(raft.id)) return;
+  if (!raft.membership.mayVote(raft.id) || raft.silent || raft.supportsLeader) return;
   raft.becomePreCandidate();
   askForVotes(raft, MessageKind.PRE_VOTE, raft.term + 1);
   count(raft, raft.id, true);
@@ -23,10 +27,10 @@ export function voteAnswer(raft: Raft, message: Message): void {
   count(raft, message.from, !message.reject);
 }
 
-function askForVotes(raft: Raft, kind: number, term: number): void {
+function askForVotes(raft: Raft, kind: number, term: number, context = 0): void {
   const { lastIndex: index, lastTerm: logTerm } = raft.log;
-  for (const id of members(raft.configuration)) {
-    if (id !== raft.id) raft.send(raft.message(kind, id, { term, index, logTerm }));
+  for (const id of voterIds(raft.configuration)) {
+    if (id !== raft.id) raft.send(raft.message(kind, id, { term, index, logTerm, context }));
   }
 }
 
@@ -43,9 +47,12 @@ function count(raft: Raft, from: number, granted: boolean): void {
   }
 }
 
-/** R1: the candidate's own vote is counted when term and vote are in the store. The others may be asked before. */
-function stand(raft: Raft): void {
+/**
+ * R1: the candidate's own vote is counted when term and vote are in the store. The others may be asked before. `context`
+ * is that of the TIMEOUT_NOW that asks for this election, if one does.
+ */
+export function stand(raft: Raft, context = 0): void {
   raft.becomeCandidate();
-  askForVotes(raft, MessageKind.VOTE, raft.term);
+  askForVotes(raft, MessageKind.VOTE, raft.term, context);
   raft.sendStored(raft.message(MessageKind.VOTE_ANSWER, raft.id));
 }

@@ -5,7 +5,7 @@ import { NOBODY, type Raft, Role } from './raft.js';
 
 /** An append: entries behind one that both logs hold are taken, otherwise the answer hints where they may agree. */
 export function followerAppend(raft: Raft, message: Message): void {
-  heard(raft, message.from);
+  heard(raft, message);
   const { log } = raft;
   if (message.index < log.committed) {
     raft.sendStored(raft.message(MessageKind.APPEND_ANSWER, message.from, { index: log.committed }));
@@ -24,15 +24,16 @@ export function followerAppend(raft: Raft, message: Message): void {
     return;
   }
   const last = log.merge(message.entries, message.index);
+  raft.takeEntries(message.entries);
   log.commitTo(Math.min(message.commit, last));
   raft.sendStored(raft.message(MessageKind.APPEND_ANSWER, message.from, { index: last }));
 }
 
 /** The leader's commit index is at most what this member is known to have. */
 export function followerHeartbeat(raft: Raft, message: Message): void {
-  heard(raft, message.from);
+  heard(raft, message);
   raft.log.commitTo(message.commit);
-  raft.sendStored(raft.message(MessageKind.HEARTBEAT_ANSWER, message.from));
+  raft.sendStored(raft.message(MessageKind.HEARTBEAT_ANSWER, message.from, { context: message.context }));
 }
 
 /** A candidate that hears from the leader of its term has lost. */
@@ -69,7 +70,10 @@ export function conflict(raft: Raft, index: number, term: number): number {
   return at;
 }
 
-function heard(raft: Raft, leader: number): void {
+/** R8. The round of a heartbeat is remembered for transfer.ts (H3). */
+export function heard(raft: Raft, message: Message): void {
   raft.electionElapsed = 0;
-  if (raft.role === Role.FOLLOWER) raft.leader = leader;
+  raft.heardElapsed = 0;
+  if (message.context > raft.round) raft.round = message.context;
+  if (raft.role === Role.FOLLOWER) raft.leader = message.from;
 }

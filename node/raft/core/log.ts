@@ -4,9 +4,17 @@
 //   L2  Entries are contiguous, terms never fall.
 //   L3  Only entries that the store holds are handed out as committed.
 //   L4  An acknowledgement of the store counts only if the entry it names is still the one in the log.
+//   L5  A snapshot takes the place of the whole log at once; nothing behind it is handed out before the store has it.
 
 import assert from 'node:assert';
-import { ENTRY_OVERHEAD_BYTES, type Entry, EntryKind } from '../../../proto/raft/index.js';
+import { type Configuration, ENTRY_OVERHEAD_BYTES, type Entry, EntryKind } from '../../../proto/raft/index.js';
+
+/** A state that the state machine can be set to: all entries up to `index`, the last of them of `term`. */
+export interface Snapshot {
+  readonly index: number;
+  readonly term: number;
+  readonly configuration: Configuration;
+}
 
 /** The entries that the store holds. Synchronous; a core asks only for what was acknowledged or there at the start. */
 export interface LogStorage {
@@ -16,6 +24,11 @@ export interface LogStorage {
   entryTerm(index: number): number;
   /** Entries from `from` to `to`, fewer if they take more than `maxBytes`, at least one. */
   read(from: number, to: number, maxBytes: number): Entry[];
+  /**
+   * The snapshot that members which lack entries before `firstIndex` may be given, the same while one is on its way;
+   * null if there is none at the moment. The log is cut only behind snapshots: its index is at least `firstIndex - 1`.
+   */
+  snapshot(): Snapshot | null;
 }
 
 const COMPACT_AT = 256;
@@ -42,6 +55,9 @@ export class RaftLog {
   private head = 0;
   /** The index of the first entry of the window. */
   private offset: number;
+  /** The snapshot that takes the place of the log and is not in the store yet. */
+  private base: Snapshot | null = null;
+  private baseHanded = false;
 
   constructor(
     private readonly storage: LogStorage,
@@ -57,7 +73,7 @@ export class RaftLog {
   }
 
   get firstIndex(): number {
-    return this.storage.firstIndex;
+    return this.base === null ? this.storage.firstIndex : this.base.index + 1;
   }
 
   get lastIndex(): number {
@@ -73,7 +89,14 @@ export class RaftLog {
       assert(index <= this.lastIndex);
       return this.at(index).term;
     }
-    return this.storage.entryTerm(index);
+    if (this.base === null) return this.storage.entryTerm(index);
+    assert(index === this.base.index, 'L5');
+    return this.base.term;
+  }
+
+  /** Whether an entry is in memory: reading it costs nothing. */
+  remembers(index: number): boolean {
+    return index >= this.offset;
   }
 
   /** Whether the log holds this entry, as far as it knows: an entry that a checkpoint swallowed counts as unknown. */
@@ -123,13 +146,50 @@ export class RaftLog {
   /** The store holds all up to this entry. False if the entry is not (or no longer) the one in the log: L4. */
   stored(index: number, term: number): boolean {
     if (index > this.handed || index < this.firstIndex - 1 || this.term(index) !== term) return false;
+    if (this.base !== null) this.snapshotStored(this.base);
     if (index > this.stable) this.stable = index;
     return true;
   }
 
+  /**
+   * L5. The snapshot is handed to the store before anything that follows it. An entry of the log before it is never
+   * taken for one behind it: had they been the same, the snapshot would have matched the log, and not be needed.
+   */
+  restore(snapshot: Snapshot): void {
+    assert(snapshot.index > this.committed && !this.matches(snapshot.index, snapshot.term), 'L1');
+    this.window = [];
+    this.head = 0;
+    this.windowBytes = 0;
+    this.unhandedBytes = 0;
+    this.offset = snapshot.index + 1;
+    this.base = snapshot;
+    this.baseHanded = false;
+    this.stable = Math.min(this.stable, snapshot.index - 1);
+    this.handed = snapshot.index;
+    this.committed = snapshot.index;
+    this.applying = snapshot.index;
+  }
+
+  get hasSnapshot(): boolean {
+    return this.base !== null && !this.baseHanded;
+  }
+
+  takeSnapshot(): Snapshot | null {
+    if (!this.hasSnapshot) return null;
+    this.baseHanded = true;
+    return this.base;
+  }
+
+  /** The store's snapshot for members that lag behind the log. */
+  get snapshot(): Snapshot | null {
+    const snapshot = this.base === null ? this.storage.snapshot() : null;
+    assert(snapshot === null || snapshot.index >= this.firstIndex - 1, 'the log is cut only behind snapshots');
+    return snapshot;
+  }
+
   commitTo(index: number): boolean {
     if (index <= this.committed) return false;
-    assert(index <= this.lastIndex, 'L1');
+    assert(index <= this.lastIndex, 'L1: committed entries are in the log');
     this.committed = index;
     return true;
   }
@@ -149,7 +209,7 @@ export class RaftLog {
   }
 
   appliedTo(index: number): void {
-    assert(index >= this.applied && index <= this.applying);
+    assert(index >= this.applied && index <= this.applying && this.base === null, 'applied in order, each once');
     this.applied = index;
   }
 
@@ -186,6 +246,16 @@ export class RaftLog {
       this.window = this.window.slice(this.head);
       this.head = 0;
     }
+  }
+
+  private snapshotStored(base: Snapshot): void {
+    const { storage } = this;
+    assert(
+      this.baseHanded && storage.firstIndex === base.index + 1 && storage.entryTerm(base.index) === base.term,
+      'L5',
+    );
+    this.base = null;
+    this.applied = base.index;
   }
 
   private at(index: number): Entry {

@@ -34,6 +34,11 @@ class GroupStorage implements LogStorage {
   read(from: number, to: number, maxBytes: number) {
     return this.wal.read(this.log, from, to, maxBytes);
   }
+
+  /** A group of one has nobody to give a snapshot to. */
+  snapshot() {
+    return null;
+  }
 }
 
 function assertFits(log: GroupLog, machine: StateMachine): void {

@@ -42,6 +42,7 @@ const message: fc.Arbitrary<Message> = fc.record(
     reject: fc.boolean(),
     hintIndex: u53,
     hintTerm: u53,
+    context: u53,
     entries: fc.array(entry, { maxLength: 4 }),
   },
   { noNullPrototype: true },
