@@ -58,6 +58,19 @@ export interface NodeOptions {
   readonly log?: (text: string) => void;
 }
 
+const running = new Set<ChildProcess>();
+
+/** Kills the nodes that are still there: for tests that failed before they stopped theirs. */
+export async function killNodes(): Promise<void> {
+  await Promise.all(
+    [...running].map((child) => {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      return gone;
+    }),
+  );
+}
+
 /** Resolves when the node has said `ready`. Its key is `bench` with the secret `benchbench`. */
 export async function startNode(options: NodeOptions = {}): Promise<NodeTarget> {
   const data = options.data ?? fs.mkdtempSync(path.join(os.tmpdir(), 'ofs-perf-'));
@@ -70,6 +83,8 @@ export async function startNode(options: NodeOptions = {}): Promise<NodeTarget> 
     env: { ...process.env, ...keys, ...options.env },
     stdio: ['ignore', 'pipe', options.log === undefined ? 'inherit' : 'pipe'],
   });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   child.stderr?.on('data', (piece: Buffer) => options.log?.(piece.toString('utf8')));
   await line(child, 'ready', options.readyMs ?? READY_MS);
   return {

@@ -4,8 +4,8 @@ import assert from 'node:assert';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
-import { freePorts, HOST, type NodeTarget, runOfs, startNode } from '../../perf/servers.js';
+import { after, test } from 'node:test';
+import { freePorts, HOST, killNodes, type NodeTarget, runOfs, startNode } from '../../perf/servers.js';
 import { seededRandom } from '../support/random.js';
 import { S3 } from '../support/s3.js';
 import { MountWriter } from './mount-writer.js';
@@ -14,6 +14,8 @@ import { S3Writers } from './s3-writer.js';
 const ROUNDS = 20;
 const READY_MS = 5000;
 const BUCKET = 'crash';
+
+after(killNodes);
 
 test('after twenty kills under load every acknowledged write is there, whole, and the mount goes on', async (context) => {
   const { random, seed } = seededRandom();

@@ -7,9 +7,9 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { promisify } from 'node:util';
-import { freePorts, HOST, type NodeTarget, runOfs, startNode } from '../../perf/servers.js';
+import { freePorts, HOST, killNodes, type NodeTarget, runOfs, startNode } from '../../perf/servers.js';
 import { seededRandom } from '../support/random.js';
 import { S3 } from '../support/s3.js';
 import { S3Writers } from './s3-writer.js';
@@ -18,6 +18,8 @@ const ROUNDS = 5;
 const IMAGE_MB = 1024;
 const BUCKET = 'machine';
 const run = promisify(execFile);
+
+after(killNodes);
 
 test('after crashes of the machine every acknowledged write is there, whole, and fsck finds nothing', async (context) => {
   const { random, seed } = seededRandom();

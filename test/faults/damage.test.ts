@@ -4,8 +4,8 @@ import assert from 'node:assert';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
-import { freePorts, HOST, type NodeTarget, runOfs, startNode } from '../../perf/servers.js';
+import { after, test } from 'node:test';
+import { freePorts, HOST, killNodes, type NodeTarget, runOfs, startNode } from '../../perf/servers.js';
 import { S3 } from '../support/s3.js';
 
 const OBJECTS = 30;
@@ -38,6 +38,8 @@ function flip(file: string, at: number): void {
   fs.writeSync(fd, byte, 0, 1, at);
   fs.closeSync(fd);
 }
+
+after(killNodes);
 
 test('a damaged needle gives an error for its object and never other bytes; all else is served', async () => {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'ofs-damage-'));

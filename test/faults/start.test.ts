@@ -6,9 +6,9 @@ import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { freePorts, HOST, startNode } from '../../perf/servers.js';
+import { freePorts, HOST, killNodes, startNode } from '../../perf/servers.js';
 
 const OFS = fileURLToPath(new URL('../../client/cli/ofs.js', import.meta.url));
 const NOBODY = 65_534;
@@ -41,6 +41,8 @@ function serve(data: string, s3: number, listen: number, uid?: number): Promise<
 function folder(): string {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'ofs-start-'));
 }
+
+after(killNodes);
 
 test('a data directory that may not be written is refused by name', { skip: notRoot() }, async () => {
   const root = folder();

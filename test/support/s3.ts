@@ -10,6 +10,9 @@ export interface Answer {
   readonly body: Buffer;
 }
 
+/** Longer than the service itself may take. */
+const ANSWER_MS = 90_000;
+
 export class S3 {
   private readonly agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
 
@@ -47,6 +50,9 @@ export class S3 {
         });
       });
       request.on('error', reject);
+      request.setTimeout(ANSWER_MS, () =>
+        request.destroy(new Error(`${method} ${path}: no answer in ${ANSWER_MS} ms`)),
+      );
       request.end(body);
     });
   }
