@@ -43,7 +43,7 @@ export async function measureS3(node: NodeTarget, loads: readonly S3Load[], seco
 async function createBucket(node: NodeTarget): Promise<void> {
   const warn = (message: string): boolean => process.stderr.write(`${message}\n`);
   const remote = await connectRemote({ server: { host: HOST, port: node.listen }, client: 'perf', warn });
-  await remote.meta.call('volumeCreate', 0, { name: BUCKET, owner: 'bench' });
+  await remote.meta.call('volumeCreate', 0, { name: BUCKET, owner: '' });
   await remote.close();
 }
 
