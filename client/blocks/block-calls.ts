@@ -22,6 +22,7 @@ const BUSY_MAX_MS = 100;
 export class BlockCalls {
   private readonly writer = new Writer(4096, limits.frameBodyBytes);
   private next = 0;
+  private closed = false;
 
   constructor(private readonly channels: readonly Channel[]) {
     // Clients that start together begin at different threads.
@@ -39,7 +40,10 @@ export class BlockCalls {
     return this.next;
   }
 
-  /** One request; BUSY is asked again after a pause, for limits.requestTimeoutMs at most. */
+  /**
+   * One request. Where nothing was done (BUSY; CLOSED by a node that is ending) it is asked again after a pause, for
+   * limits.requestTimeoutMs at most.
+   */
   async call<K extends Name, T>(
     name: K,
     thread: number,
@@ -52,8 +56,8 @@ export class BlockCalls {
       try {
         return await this.callOnce(name, thread, request, payload, onPayload);
       } catch (error) {
-        const busy = error instanceof OfsError && error.status === Status.BUSY;
-        if (!busy || performance.now() + pauseMs > deadline) throw error;
+        const again = error instanceof OfsError && (error.status === Status.BUSY || error.status === Status.CLOSED);
+        if (!again || this.closed || performance.now() + pauseMs > deadline) throw error;
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
       }
     }
@@ -68,6 +72,7 @@ export class BlockCalls {
   }
 
   close(): void {
+    this.closed = true;
     for (const channel of this.channels) channel.close();
   }
 

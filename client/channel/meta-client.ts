@@ -39,7 +39,8 @@ interface GroupState {
 
 const BUSY_FIRST_MS = 2;
 const BUSY_MAX_MS = 100;
-const RETRIED: ReadonlySet<number> = new Set([Status.BUSY, Status.NOT_LEADER]);
+/** Nothing was done, and will be when it is asked again. CLOSED: the node is ending; the next one answers. */
+const RETRIED: ReadonlySet<number> = new Set([Status.BUSY, Status.NOT_LEADER, Status.CLOSED]);
 
 export function newSession(): number {
   return randomInt(1, 2 ** 48 - 1);
