@@ -120,6 +120,8 @@ export const limits = {
   garbageAgeMs: 3_600_000,
   heldInodesPerSession: 1 << 20,
   reclaimBatch: 256,
+  /** What is given up stays this long: for readers that no session names yet, and commits that are sent again. */
+  reclaimAgeMs: 150_000,
   reclaimRows: 64,
   reclaimScan: 4096,
   foldStepSlices: 1024,
@@ -255,6 +257,7 @@ export function assertLimits(): void {
   assert(limits.raftSnapshotTicks < limits.raftHoldTicks, 'a snapshot that hangs is sent again while the log is kept');
   assert(limits.raftTickEarlyMs < limits.raftTickMs);
   assert(limits.garbageAgeMs < limits.sessionEndedKeepMs);
+  assert(limits.reclaimAgeMs >= 2 * limits.sessionLifetimeMs && limits.reclaimAgeMs > 2 * limits.requestTimeoutMs);
   assert(limits.sessionRenewMs * 3 <= limits.sessionLifetimeMs);
   assert(limits.dedupeRowsPerSession < limits.transactionKeys, 'a session ends in one transaction');
   assert(limits.heldInodesPerRenewal <= limits.heldInodesPerSession);

@@ -22,7 +22,7 @@ export async function runJobs(open: OpenGroup, tools: JobTools): Promise<void> {
   if (!open.group.leading) return;
   await endExpiredSessions(open);
   if (open.id === 0) return;
-  const minAgeMs = 2 * limits.sessionLifetimeMs;
+  const minAgeMs = limits.reclaimAgeMs;
   if (open.group.sessions.settled) await reclaim(open, tools, { minAgeMs, rounds: ROUNDS_AT_ONCE });
   await fold(open, tools);
 }

@@ -308,7 +308,7 @@ export class MetaService {
       if (!open.deleted && !this.closing) await open.during(() => runJobs(open, this.tools));
     }
     await this.finishDeletions();
-    await this.purgeGone(2 * limits.sessionLifetimeMs);
+    await this.purgeGone(limits.reclaimAgeMs);
   }
 
   private async checkpoints(): Promise<void> {

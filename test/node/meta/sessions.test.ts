@@ -109,7 +109,7 @@ test('a request of a session that has ended is never run, and its answers are go
   assert.deepStrictEqual(forgettableSessions(held.engine, held.clock.nowMs + limits.sessionEndedKeepMs, 10), [5]);
 });
 
-test('blobs of an unlinked file are deleted after two lifetimes, when no session holds it any more', async (t) => {
+test('blobs of an unlinked file are deleted when they are of age and no session holds it any more', async (t) => {
   const clock = new Clock();
   const wall = new Clock();
   const node = await startNode(directoryOf(t), { monotonic: clock.read, wallClock: wall.read, jobsMs: 5 });
@@ -126,7 +126,7 @@ test('blobs of an unlinked file are deleted after two lifetimes, when no session
   await hold([attr.inode]);
   clock.nowMs += limits.sessionLifetimeMs - 1;
   await hold([attr.inode]);
-  wall.nowMs += 3 * limits.sessionLifetimeMs;
+  wall.nowMs += limits.reclaimAgeMs + 1000;
   assert.notDeepStrictEqual(await ask(node, 'reclaimNow', { limit: 1000 }, how), { left: 0 });
   assert.deepStrictEqual(node.deleted, [], 'the session has the file open');
   await ask(node, 'chunkRead', { inode: attr.inode, first: 0, count: 1 }, how);

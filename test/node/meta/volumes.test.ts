@@ -43,7 +43,7 @@ test('a deleted volume gives back all its blobs after two lifetimes, and then no
   await ask(node, 'volumeDelete', { name: 'volume', force: true });
   await ask(node, 'groupStatus', {});
   assert.deepStrictEqual(node.deleted, []);
-  wall.nowMs += 2 * limits.sessionLifetimeMs + 1000;
+  wall.nowMs += limits.reclaimAgeMs + 1000;
   await until(() => !fs.existsSync(groupFiles(directory, group)), 'its files are gone');
   assert.deepStrictEqual([...new Set(node.deleted)].toSorted(), blobs.toSorted());
   await node.close();
@@ -78,7 +78,7 @@ test('blobs that could not be deleted are deleted in the next round', async (t) 
   });
   const { group, blobs } = await fill(node);
   await ask(node, 'volumeDelete', { name: 'volume', force: true });
-  wall.nowMs += 2 * limits.sessionLifetimeMs + 1000;
+  wall.nowMs += limits.reclaimAgeMs + 1000;
   await until(() => !fs.existsSync(groupFiles(directory, group)), 'its files are gone');
   assert.deepStrictEqual([...deleted].toSorted(), blobs.toSorted());
   assert.ok(node.warnings.some((warning) => warning.includes('headache')));
