@@ -49,7 +49,8 @@ export class Member {
   raft: Raft;
   writes: Ready[] = [];
   asks: Ask[] = [];
-  /** Rate of this member's clock, and when its next tick is due by it. */
+  /** This member's clock, its rate, and when its next tick is due by it. */
+  localUs = 0;
   rate = 1;
   tickAtUs = 0;
   /** What its threads read by, in its own time: set when a round is confirmed, cleared before messages leave. */
@@ -103,7 +104,6 @@ export class Cluster {
   /** What was ever applied, by index: no two members may differ. */
   readonly history: State[] = [];
   readonly entries: Entry[] = [];
-  nowUs = 0;
   reads = 0;
   leasedSteps = 0;
   /** False where no time passes: nobody could tell when a lease ends. */
@@ -144,7 +144,7 @@ export class Cluster {
 
   /** Every member ticks, and as much time passes as that takes the slowest clock at least. */
   tickAll(): void {
-    this.nowUs += TICK_MS * 1000 * (1 + (2 * CLOCK_ERROR_PPM) / 1e6);
+    this.pass(TICK_MS * 1000 * (1 + (2 * CLOCK_ERROR_PPM) / 1e6));
     for (const id of this.members.keys()) this.tick(id);
   }
 
@@ -169,17 +169,15 @@ export class Cluster {
     const parts = 1000;
     for (const member of this.members.values()) {
       member.rate = 1 + (CLOCK_ERROR_PPM / 1e6) * ((2 * this.options.random(parts + 1)) / parts - 1);
-      member.tickAtUs = this.nowUs * member.rate;
     }
   }
 
   /** Time passes; members tick by their clocks, up to a millisecond early. One that is paused misses its ticks. */
   advance(us: number, paused = 0): void {
-    this.nowUs += us;
+    this.pass(us);
     for (const member of this.members.values()) {
-      const local = this.nowUs * member.rate;
-      if (local < member.tickAtUs || member.id === paused) continue;
-      member.tickAtUs = local + (TICK_MS - 1) * 1000;
+      if (member.localUs < member.tickAtUs || member.id === paused) continue;
+      member.tickAtUs = member.localUs + (TICK_MS - 1) * 1000;
       tick(member.raft);
       this.check(member);
     }
@@ -269,6 +267,10 @@ export class Cluster {
     return [...this.members.values()].filter(({ raft }) => raft.role === Role.LEADER);
   }
 
+  private pass(us: number): void {
+    for (const member of this.members.values()) member.localUs += us * member.rate;
+  }
+
   private send(message: Message): void {
     assert(message.kind >= MessageKind.PRE_VOTE && message.kind <= MessageKind.TIMEOUT_NOW, 'no local kind travels');
     this.network.push(message);
@@ -277,7 +279,7 @@ export class Cluster {
   /** What a driver does with leases: before anything leaves, the record says what the core says now. */
   private lease(member: Member, ready: Ready): void {
     if (leaseRound(member.raft) === 0) member.leaseUntilUs = NO_LEASE;
-    if (ready.round !== 0 && !member.sentUs.has(ready.round)) member.sentUs.set(ready.round, this.nowUs * member.rate);
+    if (ready.round !== 0 && !member.sentUs.has(ready.round)) member.sentUs.set(ready.round, member.localUs);
   }
 
   private answerReads(member: Member, { reads }: Ready): void {
@@ -343,7 +345,7 @@ export class Cluster {
     if (!this.timed) return;
     if (sent !== undefined) changedMember.leaseUntilUs = Math.max(changedMember.leaseUntilUs, sent + this.leaseUs);
     for (const member of this.members.values()) {
-      if (this.nowUs * member.rate >= member.leaseUntilUs) continue;
+      if (member.localUs >= member.leaseUntilUs) continue;
       this.leasedSteps++;
       const { index } = member.disk.state;
       assert(

@@ -46,7 +46,7 @@ function entryText({ index, term, kind, payload }: Entry): string {
   return payload.length > 0 ? `${place}"${payload}"` : place;
 }
 
-function messageText(message: Message): string {
+export function messageText(message: Message): string {
   const words = [`${message.from}>${message.to} ${kindNames.get(message.kind)} term ${message.term}`];
   for (const field of FIELDS) if (message[field] !== 0) words.push(`${field} ${message[field]}`);
   if (message.reject) words.push(`refused, hint ${message.hintIndex}/${message.hintTerm}`);
