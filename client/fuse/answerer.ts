@@ -167,7 +167,7 @@ export class Answerer {
   }
 
   /**
-   * Before a WRITE on the inode is answered: the kernel must ask for its attributes anew. A notice with a negative
+   * Before a WRITE or OPEN on the inode is answered: the kernel must ask for its attributes anew. A notice with a negative
    * offset leaves pages alone, so the kernel takes it without waiting, unlike the notices of notifier.ts.
    */
   expireAttributes(inode: number): void {

@@ -20,7 +20,7 @@ const NO_TIME = { sec: 0, nsec: 0 };
 
 export const getattr: Handler = async (context, request) => {
   const attr = await context.vfs.getattr(request.inode);
-  context.nodes.note(attr);
+  context.nodes.tell(attr);
   context.answer.attr(request.unique, attr);
 };
 
@@ -70,7 +70,7 @@ export const setattr: Handler = async (context, request) => {
     mtime: (valid & SetAttr.MTIME) === 0 ? NO_TIME : { sec: asked.mtime, nsec: asked.mtimeNsec },
   });
   context.nodes.change(request.inode);
-  context.nodes.note(attr);
+  context.nodes.tell(attr);
   if (ownerChanges || (valid & SetAttr.SIZE) !== 0) await dropCapability(context, request.inode, node);
   context.answer.attr(request.unique, attr);
 };

@@ -63,7 +63,9 @@ export const open: Handler = async (context, request) => {
     await dropPrivileges(context, request.inode, (openFlags & OpenRequestFlag.KILL_SUIDGID) !== 0);
   }
   const { handle, attr } = await context.vfs.open(request.inode, flags & ~OpenFlag.APPEND);
-  context.nodes.note(attr);
+  // An open sees every close before it: a size of before that is forgotten, though its time is not over.
+  const node = context.nodes.note(attr);
+  if (node !== undefined && node.told !== attr.version) context.answer.expireAttributes(request.inode);
   if ((flags & OpenFlag.TRUNCATE) !== 0) context.nodes.change(request.inode);
   const fh = addFile(context, handle, flags);
   if (!context.answer.open(request.unique, fh, openFlagsFor(context, handle, flags))) await dropFile(context, fh);

@@ -16,6 +16,8 @@ export interface Node {
   changed: number;
   /** Content version as of the last open: pages that the kernel keeps are not older. -1 before the first. */
   version: number;
+  /** Content version as of the attributes that the kernel was last told. -1: none were. */
+  told: number;
   /** Handles open for writing. */
   writers: number;
   /** It is known to have no file capabilities, whatever other extended attributes it has. */
@@ -25,7 +27,7 @@ export interface Node {
 }
 
 function newNode({ mode, flags }: Pick<Attr, 'mode' | 'flags'>, parent: number, lookups: number): Node {
-  return { lookups, mode, flags, changed: 0, version: -1, writers: 0, bare: false, parent };
+  return { lookups, mode, flags, changed: 0, version: -1, told: -1, writers: 0, bare: false, parent };
 }
 
 export class NodeTable {
@@ -66,16 +68,24 @@ export class NodeTable {
     node.lookups++;
     node.mode = attr.mode;
     node.flags = attr.flags;
+    node.told = attr.version;
     node.parent = parent;
     return node;
   }
 
-  /** Attributes have passed by. */
-  note(attr: Attr): void {
+  /** Attributes have passed by that the kernel is not told. */
+  note(attr: Attr): Node | undefined {
     const node = this.nodes.get(attr.inode);
-    if (node === undefined) return;
+    if (node === undefined) return undefined;
     node.mode = attr.mode;
     node.flags = attr.flags;
+    return node;
+  }
+
+  /** The kernel is told these attributes. */
+  tell(attr: Attr): void {
+    const node = this.note(attr);
+    if (node !== undefined) node.told = attr.version;
   }
 
   forget(inode: number, lookups: number): void {

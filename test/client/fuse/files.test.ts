@@ -63,6 +63,26 @@ test('a file opened again has the content that another client has given it meanw
     assert.strictEqual(fs.readFileSync(path, 'latin1'), 'new content');
   }));
 
+test('an open sees the length that another client has just given the file, whatever was cached', () =>
+  withMount(
+    async (mounted) => {
+      const path = mounted.path('file');
+      fs.writeFileSync(path, 'old');
+      assert.strictEqual(fs.statSync(path).size, 3);
+      assert.strictEqual(await mounted.command('append file -longer'), 'written');
+      const file = fs.openSync(path, 'r');
+      assert.strictEqual(fs.fstatSync(file).size, 10);
+      assert.strictEqual(fs.readFileSync(file, 'latin1'), 'old-longer');
+      fs.closeSync(file);
+      fs.statSync(path);
+      const { getattr } = (await mounted.state()).calls;
+      fs.closeSync(fs.openSync(path, 'r'));
+      assert.strictEqual(fs.statSync(path).size, 10);
+      assert.strictEqual((await mounted.state()).calls.getattr, getattr, 'nothing has changed: nothing is asked');
+    },
+    { attributeMs: 60_000, entryMs: 60_000 },
+  ));
+
 test('a file that did not change is read from the kernel when it is opened again', () =>
   withMount(async (mounted) => {
     const path = mounted.path('file');
