@@ -7,7 +7,7 @@ import { type RemoteNode, readBlock } from '../connect/index.js';
 import { BlobLedger, Findings, GroupChecker } from './fsck/index.js';
 import { type JsonOption, jsonOption, type ServerOption, serverOption } from './options.js';
 import { Progress, print, printJson } from './output.js';
-import { livingBlocks, tableRows } from './scan.js';
+import { ifGone, livingBlocks, tableRows } from './scan.js';
 import { withNode } from './session.js';
 import { allVolumes } from './volume.js';
 
@@ -85,8 +85,8 @@ async function checkOnce(node: RemoteNode, options: FsckOptions, progress: Progr
 }
 
 async function appliedIndexes({ meta }: RemoteNode, volumes: readonly { group: number }[]): Promise<string> {
-  const states = await Promise.all(volumes.map(({ group }) => meta.call('groupStatus', group, {})));
-  return states.map(({ appliedIndex, lastIndex }) => `${appliedIndex}/${lastIndex}`).join(' ');
+  const states = await Promise.all(volumes.map(({ group }) => meta.call('groupStatus', group, {}).catch(ifGone)));
+  return states.map((state) => (state === undefined ? 'gone' : `${state.appliedIndex}/${state.lastIndex}`)).join(' ');
 }
 
 /** Reads a block whole and checks every piece. */

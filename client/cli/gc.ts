@@ -40,25 +40,42 @@ function parsePercent(text: string): number {
   return percent;
 }
 
-async function collect(node: RemoteNode, options: GcOptions): Promise<void> {
+/** Exported for tests, which change the node while it is looked at. */
+export async function collect(node: RemoteNode, options: Omit<GcOptions, 'server'>): Promise<void> {
   const progress = new Progress();
-  const groups = (await allVolumes(node)).map(({ group }) => group);
-  const before = await livingSessions(node, groups);
-  const named = await namedBlobs(node, groups, progress);
-  const garbage = await findGarbage(node, named, progress);
+  const garbage = await findUnnamed(node, progress);
   progress.end();
-  // A client writes as soon as it has asked for its session: what was not known before may be by now.
-  await new Promise((resolve) => setTimeout(resolve, limits.sessionRenewMs));
-  const after = await livingSessions(node, groups);
-  for (const [blob, { session }] of garbage) {
-    if (before.has(session) || after.has(session)) garbage.delete(blob);
-  }
   if (!options.dryRun) await free(node, garbage);
   const compacted = options.dryRun ? { freedBytes: 0, volumes: 0 } : await compact(node, options.holes);
   const bytes = [...garbage.values()].reduce((total, blob) => total + blob.bytes, 0);
   if (options.json) return printJson({ blobs: garbage.size, bytes, freed: !options.dryRun, compacted });
   print(`${garbage.size} blobs that nothing names, ${formatBytes(bytes)}: ${options.dryRun ? 'not ' : ''}freed`);
   print(`${compacted.volumes} volume files compacted, ${formatBytes(compacted.freedBytes)} given back`);
+}
+
+/**
+ * Names are read in pages while they change, so a blob is garbage only if it is unnamed in two readings, before and
+ * after the blocks were listed. The second one finds the names in volumes made since the first, and of blobs that were
+ * cloned to a place that had been read already before their source was deleted.
+ */
+async function findUnnamed(node: RemoteNode, progress: Progress): Promise<Garbage> {
+  const groups = await allGroups(node);
+  const before = await livingSessions(node, groups);
+  const garbage = await findGarbage(node, await namedBlobs(node, groups, progress), progress);
+  // A client writes as soon as it has asked for its session: what was not known before may be by now.
+  await new Promise((resolve) => setTimeout(resolve, limits.sessionRenewMs));
+  const groupsNow = await allGroups(node);
+  const after = await livingSessions(node, groupsNow);
+  for (const [blob, { session }] of garbage) {
+    if (before.has(session) || after.has(session)) garbage.delete(blob);
+  }
+  if (garbage.size === 0) return garbage;
+  for (const blob of await namedBlobs(node, groupsNow, progress)) garbage.delete(blob);
+  return garbage;
+}
+
+async function allGroups(node: RemoteNode): Promise<number[]> {
+  return (await allVolumes(node)).map(({ group }) => group);
 }
 
 /** Sessions that are open, or ended too lately for their blocks to be taken as garbage. */

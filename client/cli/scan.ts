@@ -2,6 +2,7 @@
 
 import { blockOperations } from '../../proto/block/index.js';
 import type { ByteString } from '../../proto/codec.js';
+import { OfsError, Status } from '../../proto/status.js';
 import { callBlocks, type RemoteNode } from '../connect/index.js';
 
 const ROWS_PER_PAGE = 4096;
@@ -12,14 +13,24 @@ export interface Row {
   readonly value: Uint8Array;
 }
 
-/** Rows of a group whose keys begin with `prefix`, in order. Each page is as of its own time. */
+/**
+ * Rows of a group whose keys begin with `prefix`, in order. Each page is as of its own time; a volume that is deleted
+ * meanwhile has no more rows.
+ */
 export async function* tableRows({ meta }: RemoteNode, group: number, prefix: ByteString): AsyncGenerator<Row> {
   for (let after = ''; ; ) {
-    const page = await meta.call('tableScan', group, { after, prefix, limit: ROWS_PER_PAGE });
+    const page = await meta.call('tableScan', group, { after, prefix, limit: ROWS_PER_PAGE }).catch(ifGone);
+    if (page === undefined) return;
     yield* page.rows;
     if (page.end) return;
     after = page.rows.at(-1)?.key ?? after;
   }
+}
+
+/** For calls about a group whose volume may be deleted while a command runs: undefined, then. */
+export function ifGone(error: unknown): undefined {
+  if (!(error instanceof OfsError)) throw error;
+  if (error.status !== Status.NO_SUCH_GROUP && error.status !== Status.NO_SUCH_VOLUME) throw error;
 }
 
 export interface LivingBlock {

@@ -6,6 +6,7 @@ import type { RemoteNode } from '../connect/index.js';
 import { callBlocks } from '../connect/index.js';
 import { type JsonOption, jsonOption, type ServerOption, serverOption } from './options.js';
 import { formatBytes, print, printJson, printTable } from './output.js';
+import { ifGone } from './scan.js';
 import { withNode } from './session.js';
 import { allVolumes } from './volume.js';
 
@@ -19,7 +20,8 @@ export function statusCommand(program: Command): void {
 }
 
 async function show(node: RemoteNode, { json }: JsonOption): Promise<void> {
-  const groups = await Promise.all((await allVolumes(node)).map((volume) => group(node, volume)));
+  const volumes = await Promise.all((await allVolumes(node)).map((volume) => group(node, volume).catch(ifGone)));
+  const groups = volumes.filter((volume) => volume !== undefined);
   const stores = await Promise.all(
     node.blockChannels.map((channel) => callBlocks(channel, blockOperations.volumeStats, {})),
   );
