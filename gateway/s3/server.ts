@@ -9,7 +9,7 @@ import type { Identity } from './auth/keys.js';
 import { readClaim, verifyClaim } from './auth/sigv4.js';
 import { Body } from './body/body.js';
 import { S3Error, s3ErrorOf } from './errors.js';
-import { Exchange } from './http/exchange.js';
+import { Exchange, type ExchangeServer } from './http/exchange.js';
 import { targetOf } from './http/target.js';
 import { routeOf } from './router.js';
 import { S3Service, type ServiceOptions } from './service.js';
@@ -43,13 +43,12 @@ export function startGateway(options: GatewayOptions): Promise<Gateway> {
   return new Server(service).listen(options.host, options.port);
 }
 
-class Server {
+class Server implements ExchangeServer {
   private readonly app = uWS.App();
   private connections = 0;
   private inFlight = 0;
-  private closing = false;
+  closing = false;
   private onIdle: (() => void) | undefined;
-  private readonly ended = (): void => this.onEnded();
   private readonly onConnection = (res: HttpResponse, change: number): void => {
     this.connections += change;
     if (this.connections > this.service.connectionsMax && change > 0) res.close();
@@ -89,7 +88,7 @@ class Server {
     this.app.close();
   }
 
-  private onEnded(): void {
+  ended(): void {
     this.inFlight--;
     if (this.inFlight === 0) this.onIdle?.();
   }
@@ -97,7 +96,7 @@ class Server {
   private onRequest(res: HttpResponse, req: HttpRequest): void {
     let x: Exchange;
     try {
-      x = new Exchange(res, req, this.ended);
+      x = new Exchange(res, req, this);
     } catch (error) {
       this.refuse(res, error);
       return;

@@ -152,7 +152,7 @@ class ObjectStream implements Parked {
     x.res.cork(() => {
       if (!this.headSent) {
         this.headSent = true;
-        x.writeHead(this.reading.status, this.reading.block);
+        x.writeHead(this.reading.status, this.reading.block + x.lastLine());
       }
       const before = x.res.getWriteOffset();
       const [ok, ended] = x.res.tryEnd(view, this.total);

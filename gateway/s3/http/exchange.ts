@@ -53,6 +53,14 @@ export interface RequestBody {
   release(): void;
 }
 
+/** What an exchange knows of the server that it belongs to. */
+export interface ExchangeServer {
+  /** It is ending: each answer is the last one of its connection. */
+  readonly closing: boolean;
+  /** Called when an exchange has ended, either way, if it outlived its first turn. */
+  ended(): void;
+}
+
 export class Exchange {
   readonly method: string;
   /** As sent: percent-encoded, with the leading slash. */
@@ -75,8 +83,7 @@ export class Exchange {
   constructor(
     readonly res: HttpResponse,
     req: HttpRequest,
-    /** Called when the exchange has ended, either way, if it outlived its first turn. */
-    private readonly onEnd: () => void,
+    private readonly server: ExchangeServer,
   ) {
     this.method = req.getCaseSensitiveMethod();
     this.path = req.getUrl();
@@ -92,7 +99,7 @@ export class Exchange {
     this.watching = true;
     this.res.onAborted(() => {
       this.gone = true;
-      if (!this.answered) this.onEnd();
+      if (!this.answered) this.server.ended();
       this.onGone?.();
     });
   }
@@ -104,7 +111,7 @@ export class Exchange {
     this.answered = true;
     if (this.watching) {
       this.res.cork(() => this.write(status, block, body));
-      this.onEnd();
+      this.server.ended();
     } else {
       this.write(status, block, body);
     }
@@ -112,7 +119,8 @@ export class Exchange {
 
   private write(status: number, block: string, body: Buffer | string): void {
     this.writeHead(status, block);
-    if (this.method === 'HEAD' || status === 304 || status === 204) this.res.endWithoutBody();
+    if (this.method === 'HEAD' || status === 304 || status === 204)
+      this.res.endWithoutBody(undefined, this.mustClose());
     else this.res.end(body, this.mustClose());
   }
 
@@ -125,10 +133,15 @@ export class Exchange {
     this.res.writeHeader('x-amz-request-id', this.requestId + block);
   }
 
+  /** A header line for answers in pieces, whose connection the server cannot be told to end: the client ends it. */
+  lastLine(): string {
+    return this.server.closing ? '\r\nConnection: close' : '';
+  }
+
   /** A body that went out in pieces has been given to the socket to its end. */
   finish(): void {
     this.answered = true;
-    this.onEnd();
+    this.server.ended();
   }
 
   /**
@@ -162,13 +175,17 @@ export class Exchange {
   abandon(): void {
     if (this.gone) return;
     this.gone = true;
-    if (!this.answered) this.onEnd();
+    if (!this.answered) this.server.ended();
     this.answered = true;
     this.res.close();
   }
 
-  /** Whether so much of the body is still to come that reading it away would cost more than a new connection. */
+  /**
+   * Whether this is the connection's last answer: the server is ending, or so much of the body is still to come that
+   * reading it away would cost more than a new connection.
+   */
   private mustClose(): boolean {
+    if (this.server.closing) return true;
     return this.body !== undefined && this.body.remaining > limits.s3DrainBytes;
   }
 

@@ -152,7 +152,9 @@ test('a gateway that closes finishes what is under way and takes nothing new', a
   const refused: Socket = connect(own.gateway.port, '127.0.0.1');
   await assert.rejects(new Promise((resolve, reject) => refused.once('connect', resolve).once('error', reject)));
   connection.write(body.subarray(1000));
-  assert.equal((await connection.read()).status, 200);
+  const answer = await connection.read();
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers.connection, 'close', 'clients that ask on and on would keep it from ending');
   await closed;
   await connection.until(() => connection.ended);
 });
