@@ -52,7 +52,7 @@ export function settleMembership(raft: Raft): void {
     return;
   }
   raft.unsettled = false;
-  raft.tracker.forgetOthers(raft.id);
+  raft.forgetOthers();
   if (!raft.isVoter(raft.id)) makeWay(raft);
 }
 

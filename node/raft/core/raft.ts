@@ -403,13 +403,23 @@ export class Raft {
     this.configured();
   }
 
-  /** Another configuration is in force. */
+  /** The configuration in force is committed: whoever is in it no more needs to be told nothing more. */
+  forgetOthers(): void {
+    this.tracker.forgetOthers(this.id);
+    this.alone = this.sole;
+  }
+
+  /** Another configuration is in force. A leader goes on telling those who are in it no more until it is committed. */
   private configured(): void {
-    const { voters, outgoing, learners } = this.configuration;
     this.tracker.configuration = this.configuration;
-    this.alone = voters.length === 1 && outgoing.length === 0 && learners.length === 0 && voters[0] === this.id;
     this.unsettled = true;
     if (this.leading) this.tracker.follow(this.id, this.log.lastIndex + 1);
+    this.alone = this.sole && this.tracker.progress.size <= 1;
+  }
+
+  private get sole(): boolean {
+    const { voters, outgoing, learners } = this.configuration;
+    return voters.length === 1 && outgoing.length === 0 && learners.length === 0 && voters[0] === this.id;
   }
 
   private forgetIdentities(applied: number): void {

@@ -7,6 +7,7 @@
 //   tick M [N]  campaign M  propose M TEXT [IDENTITY]  read M  wake M  restart M  priority M P
 //   change M voter|learner|gone M…         transfer M M2     checkpoint M         cut-limit M I
 //   unreachable M M2         snapshot M M2 I has|failed|pieces: what M's surroundings tell it of M2's snapshot
+//   pass N                   N times: all members tick, and everything runs until nothing is left to do, unseen
 //   deliver [M]>M  drop [M]>M  settle  lose  cut M  heal     message FROM>TO …    status  lease M
 
 import assert from 'node:assert';
@@ -117,6 +118,12 @@ const commands: Readonly<Record<string, Command>> = {
   tick: (cluster, id, [, count]) => {
     for (let left = Number(count ?? 1); left > 0; left--) cluster.tick(id);
     return [];
+  },
+  pass: (cluster, rounds) => {
+    for (let left = rounds; left > 0; left--) {
+      for (const id of cluster.members.keys()) cluster.tick(id);
+      cluster.settle();
+    }
   },
   ready: (cluster, id, [, bytes]) => {
     const ready = cluster.ready(id, Number(bytes ?? 1000));
