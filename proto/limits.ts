@@ -119,6 +119,10 @@ export const limits = {
   /** How long ago a block's writer must have ended before a sweep may free it. */
   garbageAgeMs: 3_600_000,
   heldInodesPerSession: 1 << 20,
+  /** How long what an expired session held stays held: its client may only have stood still. */
+  lostHoldMs: 150_000,
+  /** Inodes held for expired sessions; beyond, those of the session lost first are let go. */
+  lostHolds: 1 << 22,
   reclaimBatch: 256,
   /** What is given up stays this long: for readers that no session names yet, and commits that are sent again. */
   reclaimAgeMs: 150_000,
@@ -259,6 +263,7 @@ export function assertLimits(): void {
   assert(limits.garbageAgeMs < limits.sessionEndedKeepMs);
   assert(limits.reclaimAgeMs >= 2 * limits.sessionLifetimeMs && limits.reclaimAgeMs > 2 * limits.requestTimeoutMs);
   assert(limits.sessionRenewMs * 3 <= limits.sessionLifetimeMs);
+  assert(limits.lostHolds >= limits.heldInodesPerSession && limits.lostHoldMs > limits.sessionLifetimeMs);
   assert(limits.dedupeRowsPerSession < limits.transactionKeys, 'a session ends in one transaction');
   assert(limits.heldInodesPerRenewal <= limits.heldInodesPerSession);
   assert(limits.queueBytes >= limits.frameBodyBytes);

@@ -131,11 +131,12 @@ export class MetaGroup implements StateMachine {
     this.onProposed = effect;
   }
 
-  /** Ends a session in a transaction of whoever calls. */
-  endSession(transaction: Transaction, session: number): void {
+  /** Ends a session in a transaction of whoever calls: as its client wishes, or because nothing was heard of it. */
+  endSession(transaction: Transaction, session: number, how: 'CLOSED' | 'LOST'): void {
     this.sessions.end(transaction, session, this.context.nowMs);
     this.onProposed = () => {
-      this.sessions.closed(session);
+      if (how === 'CLOSED') this.sessions.closed(session);
+      else this.sessions.lose(session);
       this.dedupe.forget(session);
     };
   }

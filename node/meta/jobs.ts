@@ -74,7 +74,7 @@ async function endExpiredSessions(open: OpenGroup): Promise<void> {
   for (const session of expired.slice(0, SESSIONS_PER_STEP)) {
     await group.run((transaction) => {
       // It may have been renewed while the one before it was ended.
-      if (group.sessions.isExpired(session)) group.endSession(transaction, session);
+      if (group.sessions.isExpired(session)) group.endSession(transaction, session, 'LOST');
     });
   }
   if (open.wallClock() < open.forgetSessionsMs) return;

@@ -44,7 +44,7 @@ export function handlersOf(
       return answer;
     },
     sessionClose: (transaction, request) => {
-      group.endSession(transaction, request.session);
+      group.endSession(transaction, request.session, 'CLOSED');
       return {};
     },
   };

@@ -1,6 +1,7 @@
 // The client sessions of a group. That a session is open stands in a row; which inodes it holds and when it was last
 // heard of is known only here, on the leader, and told again with every renewal. After a start, or a change of leader,
-// each living session has one lifetime to tell; until then nothing may be taken as unheld (`settled`).
+// each living session has one lifetime to tell; until then nothing may be taken as unheld (`settled`). What a session
+// held that was not closed but lost stays held for a while: its client may only have stood still, and comes back.
 
 import { decode, encode } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
@@ -18,6 +19,11 @@ interface Session {
   telling: number[];
 }
 
+interface LostHolds {
+  readonly held: readonly number[];
+  readonly untilMs: number;
+}
+
 /** Milliseconds of a clock that only goes forward. */
 export type Monotonic = () => number;
 
@@ -25,6 +31,9 @@ export class Sessions {
   private readonly sessions = new Map<number, Session>();
   /** How many sessions hold an inode. */
   private readonly holders = new Map<number, number>();
+  /** Of expired sessions, oldest first. */
+  private lost: LostHolds[] = [];
+  private lostInodes = 0;
   private settledMs = Number.POSITIVE_INFINITY;
 
   constructor(private readonly monotonic: Monotonic) {}
@@ -37,6 +46,8 @@ export class Sessions {
   load(view: View): void {
     this.sessions.clear();
     this.holders.clear();
+    this.lost = [];
+    this.lostInodes = 0;
     const deadlineMs = this.monotonic() + limits.sessionLifetimeMs;
     this.settledMs = deadlineMs;
     view.scan(Table.SESSION, `${Table.SESSION}\xff`, (key, value) => {
@@ -120,13 +131,13 @@ export class Sessions {
       return { known: true };
     }
     for (const inode of session.telling) this.holders.set(inode, (this.holders.get(inode) ?? 0) + 1);
-    this.letGo(session);
+    this.letGo(session.held);
     session.held = session.telling;
     session.telling = [];
     return { known: true };
   }
 
-  /** Handler of sessionClose, and what the service does to an expired session; `closed` follows when it is proposed. */
+  /** Handler of sessionClose, and what the service does to an expired session; `closed` or `lose` follows when it is proposed. */
   end(transaction: Transaction, session: number, nowMs: number): void {
     const key = keys.session(session);
     const row = transaction.get(key);
@@ -140,13 +151,25 @@ export class Sessions {
   closed(session: number): void {
     const known = this.sessions.get(session);
     if (known === undefined) return;
-    this.letGo(known);
+    this.letGo(known.held);
     this.sessions.delete(session);
   }
 
-  /** Sessions not heard of for their lifetime. */
+  /** In place of `closed` for a session that has expired. */
+  lose(session: number): void {
+    const known = this.sessions.get(session);
+    if (known === undefined) return;
+    this.sessions.delete(session);
+    if (known.held.length === 0) return;
+    this.lost.push({ held: known.held, untilMs: this.monotonic() + limits.lostHoldMs });
+    this.lostInodes += known.held.length;
+    this.releaseLost();
+  }
+
+  /** Sessions not heard of for their lifetime. To be asked regularly: holds of lost sessions end here. */
   expired(): number[] {
     const nowMs = this.monotonic();
+    this.releaseLost();
     const found: number[] = [];
     for (const [number, session] of this.sessions) if (session.deadlineMs <= nowMs) found.push(number);
     return found;
@@ -161,8 +184,20 @@ export class Sessions {
     this.sessions.set(session, { ...state, held: [], telling: [] });
   }
 
-  private letGo(session: Session): void {
-    for (const inode of session.held) {
+  private releaseLost(): void {
+    const nowMs = this.monotonic();
+    let count = 0;
+    for (const { held, untilMs } of this.lost) {
+      if (untilMs > nowMs && this.lostInodes <= limits.lostHolds) break;
+      this.letGo(held);
+      this.lostInodes -= held.length;
+      count++;
+    }
+    if (count > 0) this.lost.splice(0, count);
+  }
+
+  private letGo(held: readonly number[]): void {
+    for (const inode of held) {
       const count = this.holders.get(inode)!; // counted when it was told
       if (count === 1) this.holders.delete(inode);
       else this.holders.set(inode, count - 1);

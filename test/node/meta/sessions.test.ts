@@ -136,6 +136,44 @@ test('blobs of an unlinked file are deleted when they are of age and no session 
   await node.close();
 });
 
+test('a client that stood still past its session finds its unlinked open file, one that stays away does not', async (t) => {
+  const clock = new Clock();
+  const wall = new Clock();
+  const node = await startNode(directoryOf(t), { monotonic: clock.read, wallClock: wall.read, jobsMs: 5 });
+  const { group, root } = await makeVolume(node);
+  const how = { group };
+  const sessionsAre = (count: number) =>
+    until(async () => (await ask(node, 'groupStatus', {}, how)).sessions === count, `${count} sessions`);
+  const { attr } = await ask(node, 'mknod', { parent: root, name: 'f', ...FILE }, how);
+  const open = (session: number) => ask(node, 'sessionOpen', { session, client: 'c' }, how);
+  const hold = (session: number) => ask(node, 'sessionRenew', { session, held: [attr.inode], more: false }, how);
+  await open(9);
+  const commit = { inode: attr.inode, session: 9, chunks: [{ chunk: 0, slices: [SLICE] }], size: 10, mtime: null };
+  await ask(node, 'chunkCommit', commit, how);
+  await hold(9);
+  await ask(node, 'unlink', { parent: root, name: 'f' }, how);
+  // Long ago, so that its age keeps nothing.
+  wall.nowMs += limits.reclaimAgeMs + 1000;
+  clock.nowMs += limits.sessionLifetimeMs;
+  await sessionsAre(0);
+  await ask(node, 'reclaimNow', { limit: 1000 }, how);
+  await ask(node, 'chunkRead', { inode: attr.inode, first: 0, count: 1 }, how);
+  await open(10);
+  await hold(10);
+  for (let spentMs = 0; spentMs < limits.lostHoldMs; spentMs += limits.sessionLifetimeMs / 3) {
+    clock.nowMs += limits.sessionLifetimeMs / 3;
+    await hold(10);
+  }
+  await ask(node, 'reclaimNow', { limit: 1000 }, how);
+  assert.deepStrictEqual(node.deleted, [], 'the new session holds it');
+  clock.nowMs += limits.sessionLifetimeMs;
+  await sessionsAre(0);
+  clock.nowMs += limits.lostHoldMs;
+  await until(() => node.deleted.length > 0, 'the blob is deleted');
+  assert.deepStrictEqual(node.deleted, [SLICE.blob]);
+  await node.close();
+});
+
 test('nothing is reclaimed by itself before its age; reclaimNow does not wait for it', async (t) => {
   const clock = new Clock();
   const wall = new Clock();

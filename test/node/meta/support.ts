@@ -31,9 +31,13 @@ export function seedOf(name: string): number {
 }
 
 /** Resolves when `condition` holds; rejects after `limitMs`. */
-export async function until(condition: () => boolean, what: string, limitMs = 20_000): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  limitMs = 20_000,
+): Promise<void> {
   const deadline = performance.now() + limitMs;
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`timed out: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
