@@ -1,7 +1,8 @@
-// The benchmark of the log runs, small, so that it does not rot.
+// The benchmarks of the log and of the core run, small, so that they do not rot.
 
 import assert from 'node:assert';
 import { test } from 'node:test';
+import { benchCore } from '../../../node/raft/core.bench.js';
 import { benchWal } from '../../../node/raft/wal.bench.js';
 import { temporaryDirectory } from './machine.js';
 
@@ -20,4 +21,9 @@ test('the benchmark measures what was asked for, and more in flight shares syncs
   }
   const shared = figures[3]!; // as the length says
   assert(shared.syncsPerSecond !== undefined && shared.syncsPerSecond * 4 < shared.perSecond);
+});
+
+test('the benchmark of the core measures proposals and groups at rest', () => {
+  const figures = benchCore({ millisecondsEach: 50, batch: 64, payloadBytes: 200, groups: 20 });
+  assert(figures.proposalUs > 0 && figures.quiescentTickUs >= 0 && Number.isFinite(figures.groupBytes));
 });

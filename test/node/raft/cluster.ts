@@ -208,6 +208,7 @@ export class Cluster {
     const last = ready.committed.at(-1);
     if (last !== undefined) member.raft.applied(last.index);
     this.answerReads(member, ready);
+    if (ready.committed.length > 0) this.checkConfiguration(member);
     this.check(member);
     return ready;
   }
@@ -227,6 +228,7 @@ export class Cluster {
     }
     member.disk.store(ready);
     if (ready.stored !== null) step(member.raft, ready.stored);
+    if (ready.snapshot !== null) this.checkConfiguration(member);
     for (const message of ready.afterStore) {
       if (message.to === id) step(member.raft, message);
       else this.send(message);
@@ -337,6 +339,12 @@ export class Cluster {
     for (let index = raft.log.firstIndex; index <= this.history.length; index++) {
       assert(raft.log.matches(index, this.history[index - 1]!.term), `leader completeness: ${raft.id} lacks ${index}`);
     }
+  }
+
+  /** M1: what is in force is in the log behind what is applied, or is what the state machine has. */
+  private checkConfiguration({ raft, disk: { state } }: Member): void {
+    if (raft.membership.currentIndex <= state.index)
+      assert.deepStrictEqual(raft.configuration, state.configuration, 'M1');
   }
 
   private checkLease(changedMember: Member): void {
