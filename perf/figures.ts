@@ -1,40 +1,86 @@
-// A figure and its limit, measured in the same run; printed as a table for people or as JSON.
+// A figure: what was done a second, how long each took, what it cost the processes that did it, and its limits, measured
+// in the same run. Rounds of the same figures become one with all their samples. Absolute numbers belong to the machine;
+// the ratios to the limits are what to keep.
+
+import type { Histogram, HistogramData } from './histogram.js';
+
+export interface Limit {
+  /** What it is that could do no better: `empty uWebSockets.js`. */
+  readonly name: string;
+  /** In the unit of the figure. */
+  readonly value: number;
+}
+
+export interface Latency {
+  readonly p50Us: number;
+  readonly p99Us: number;
+  /** These are not there where a benchmark gives p50 and p99 alone. */
+  readonly p999Us?: number;
+  readonly maxUs?: number;
+  readonly histogram?: HistogramData;
+}
+
+/** What one operation cost the processes that were measured. */
+export interface Cost {
+  /** Processor time in microseconds by thread: `gateway/0`, `meta/0`, `pool`. */
+  readonly cpuUs: Readonly<Record<string, number>>;
+  /** Time in garbage collection by thread, which is part of `cpuUs`. */
+  readonly gcUs: Readonly<Record<string, number>>;
+  /** Bytes that went to block devices. */
+  readonly writtenBytes: number;
+  /** RssAnon and RssShmem after the run, not divided. */
+  readonly memoryBytes: number;
+}
 
 export interface Figure {
+  /** The same in each run of the same version. */
   readonly name: string;
   readonly unit: string;
   readonly value: number;
-  /** What the machine or the layer below can do, and what that is. */
-  readonly limit: number;
-  readonly limitName: string;
-  readonly note: string;
+  readonly limits: readonly Limit[];
+  readonly latency?: Latency;
+  readonly cost?: Cost;
+  /** How much of a core the load generators took. */
+  readonly generatorCores?: number;
+  readonly note?: string;
+  /** Where this is a point of a curve: the curve's name, and the place on it. */
+  readonly curve?: { readonly name: string; readonly x: number };
 }
 
-export function ratio(figure: Figure): number {
-  return figure.limit === 0 ? 0 : figure.value / figure.limit;
+/** A figure of several rounds: `value`, latency and cost are those of the round in the middle. */
+export interface Result extends Figure {
+  readonly samples: readonly number[];
+  /** Of each round to its own first limit; empty where there is none. */
+  readonly ratios: readonly number[];
 }
 
-export function formatFigures(figures: readonly Figure[]): string {
-  const head = ['figure', 'value', 'unit', 'limit', 'ratio', 'limit is', 'note'];
-  const rows = figures.map((figure) => [
-    figure.name,
-    formatNumber(figure.value),
-    figure.unit,
-    formatNumber(figure.limit),
-    ratio(figure).toFixed(3),
-    figure.limitName,
-    figure.note,
-  ]);
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  const lines = [head, ...rows].map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join('  ')
-      .trimEnd(),
-  );
-  return lines.join('\n');
+export function latencyOf(histogram: Histogram): Latency {
+  return {
+    p50Us: histogram.percentile(0.5),
+    p99Us: histogram.percentile(0.99),
+    p999Us: histogram.percentile(0.999),
+    maxUs: histogram.data().maxUs,
+    histogram: histogram.data(),
+  };
 }
 
-function formatNumber(value: number): string {
-  return value >= 100 ? Math.round(value).toLocaleString('en-US') : value.toFixed(2);
+export function ratio(figure: Figure, index = 0): number | undefined {
+  const limit = figure.limits[index];
+  return limit === undefined || limit.value === 0 ? undefined : figure.value / limit.value;
+}
+
+/** Figures of the same name become one result, in the order of the first round. */
+export function combineRounds(rounds: readonly (readonly Figure[])[]): Result[] {
+  const byName = new Map<string, Figure[]>();
+  for (const figure of rounds.flat()) {
+    const known = byName.get(figure.name);
+    if (known === undefined) byName.set(figure.name, [figure]);
+    else known.push(figure);
+  }
+  return [...byName.values()].map((figures) => {
+    const sorted = figures.toSorted((left, right) => left.value - right.value);
+    const middle = sorted[sorted.length >> 1]!; // every name came with a figure
+    const ratios = figures.map((figure) => ratio(figure)).filter((value) => value !== undefined);
+    return { ...middle, samples: figures.map((figure) => figure.value), ratios };
+  });
 }

@@ -58,6 +58,11 @@ export interface NodeOptions {
   readonly log?: (text: string) => void;
 }
 
+/** Of a node that `ofs` may have started in another process: its lock file names it. */
+export function nodePid(node: NodeTarget): number {
+  return Number(fs.readFileSync(path.join(node.data, 'ofs.lock'), 'utf8'));
+}
+
 const running = new Set<ChildProcess>();
 
 /** Kills the nodes that are still there: for tests that failed before they stopped theirs. */
@@ -103,6 +108,22 @@ export async function startNode(options: NodeOptions = {}): Promise<NodeTarget> 
       await gone;
     },
   };
+}
+
+/** Mounts a volume in a process of its own, for as long as it is not stopped. */
+export async function startMount(
+  node: NodeTarget,
+  volume: string,
+  directory: string,
+  env: Record<string, string>,
+): Promise<{ pid: number; stop(): Promise<void> }> {
+  const options = ['--server', `${HOST}:${node.listen}`, '--attr-ms', '0', '--entry-ms', '0', '--foreground'];
+  const child = spawn(process.execPath, [OFS, 'mount', volume, directory, ...options], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await line(child, `${volume} mounted on ${directory}`, READY_MS);
+  return { pid: child.pid!, stop: () => end(child) }; // it has printed, so it runs
 }
 
 /** Runs an `ofs` command to its end. */

@@ -1,5 +1,5 @@
-// The limit of S3 figures: a uWebSockets.js server that answers GET with bytes from memory, of the size that the last
-// PUT under any key had, and PUT with an empty answer when the body has come. Port in the first argument.
+// The limit of S3 figures: a uWebSockets.js server that answers GET with as many bytes from memory as the last PUT had,
+// HEAD and DELETE with an empty answer, PUT likewise when the body has come. Port in the first argument.
 
 import * as uWS from 'uWebSockets.js';
 
@@ -9,6 +9,12 @@ let body: Buffer = Buffer.alloc(0);
 const app = uWS.App();
 app.get('/*', (response) => {
   response.end(body);
+});
+app.head('/*', (response) => {
+  response.end();
+});
+app.del('/*', (response) => {
+  response.end();
 });
 app.put('/*', (response) => {
   let bytes = 0;

@@ -1,0 +1,154 @@
+// Looking into a process that runs with preload.cts: processor time by thread, bytes to disk, memory, garbage
+// collection, profiles. A thread that blocks for good (those that read /dev/fuse) answers no command; its processor time
+// is seen all the same.
+
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Cost } from '../figures.js';
+
+const PRELOAD = fileURLToPath(new URL('./preload.cjs', import.meta.url));
+const ANSWER_MS = 1_000;
+const POLL_MS = 5;
+const NANOSECONDS_PER_US = 1000;
+
+export interface Counters {
+  /** Microseconds of processor time by thread's name. */
+  readonly cpuUs: Map<string, number>;
+  readonly gcUs: Map<string, number>;
+  readonly writtenBytes: number;
+  readonly memoryBytes: number;
+}
+
+/** A place where instrumented processes leave what they say; `env` makes a Node process one. */
+export class Observatory {
+  readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'ofs-perf-observed-'));
+  readonly env: Record<string, string> = {
+    OFS_PERF_DIRECTORY: this.directory,
+    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require ${PRELOAD}`.trim(),
+  };
+  private commands = 0;
+  /** Threads that did not answer once, as `pid-tid`: they are not waited for again. */
+  private readonly silent = new Set<string>();
+
+  /** What the threads of a process answer to a command, as many as answer. */
+  async command<T>(pid: number, action: 'report' | 'profile' | 'end'): Promise<T[]> {
+    const number = ++this.commands;
+    fs.writeFileSync(path.join(this.directory, `command-${pid}`), JSON.stringify({ action, number }));
+    process.kill(pid, 'SIGUSR2');
+    const prefix = `answer-${number}-${pid}-`;
+    const asked = [...this.names(pid).keys()].map((tid) => `${pid}-${tid}`);
+    const expected = asked.filter((thread) => !this.silent.has(thread));
+    const deadline = performance.now() + ANSWER_MS;
+    const found = (): string[] =>
+      fs.readdirSync(this.directory).filter((file) => file.startsWith(prefix) && !file.endsWith('.part'));
+    const missing = (): string[] => {
+      const there = new Set(found());
+      return expected.filter((thread) => !there.has(`answer-${number}-${thread}`));
+    };
+    while (missing().length > 0 && performance.now() < deadline) await sleep(POLL_MS);
+    for (const thread of missing()) this.silent.add(thread);
+    return found().map((file) => {
+      const whole = path.join(this.directory, file);
+      const answer = JSON.parse(fs.readFileSync(whole, 'utf8')) as T;
+      fs.rmSync(whole);
+      return answer;
+    });
+  }
+
+  async counters(pid: number): Promise<Counters> {
+    const gcUs = new Map<string, number>();
+    for (const { name, gcMs } of await this.command<{ name: string; gcMs: number }>(pid, 'report')) {
+      gcUs.set(name, (gcUs.get(name) ?? 0) + gcMs * 1000);
+    }
+    return { cpuUs: this.cpuUs(pid), gcUs, writtenBytes: writtenBytes(pid), memoryBytes: memoryBytes(pid) };
+  }
+
+  /** By thread, in microseconds since each began. Threads that are not JavaScript's are the `pool` (libuv's) and `v8`. */
+  cpuUs(pid: number): Map<string, number> {
+    const names = this.names(pid, true);
+    const result = new Map<string, number>();
+    for (const tid of fs.readdirSync(`/proc/${pid}/task`)) {
+      const name = names.get(tid) ?? 'pool';
+      const text = readIfThere(`/proc/${pid}/task/${tid}/schedstat`);
+      if (text === null) continue;
+      result.set(name, (result.get(name) ?? 0) + Number(text.split(' ')[0]) / NANOSECONDS_PER_US);
+    }
+    return result;
+  }
+
+  close(): void {
+    fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  private names(pid: number, withHelpers = false): Map<string, string> {
+    const prefix = `thread-${pid}-`;
+    const names = new Map<string, string>();
+    for (const file of fs.readdirSync(this.directory)) {
+      if (!file.startsWith(prefix)) continue;
+      const name = fs.readFileSync(path.join(this.directory, file), 'utf8');
+      const tid = file.slice(prefix.length);
+      if (withHelpers || (name !== 'v8' && fs.existsSync(`/proc/${pid}/task/${tid}`))) names.set(tid, name);
+    }
+    return names;
+  }
+}
+
+/** Null: the thread has ended since its directory was read. */
+function readIfThere(file: string): string | null {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return null;
+    throw error;
+  }
+}
+
+function field(text: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+}
+
+function writtenBytes(pid: number): number {
+  return field(fs.readFileSync(`/proc/${pid}/io`, 'utf8'), 'write_bytes');
+}
+
+function memoryBytes(pid: number): number {
+  const text = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+  return (field(text, 'RssAnon') + field(text, 'RssShmem')) * 1024;
+}
+
+/** A process to be measured, and what its threads are called in figures: `prefix` before each name. */
+export interface Subject {
+  readonly pid: number;
+  readonly observatory: Observatory;
+  readonly prefix: string;
+}
+
+/** Runs `body` and says what one of its operations cost all subjects together. */
+export async function costOf<T>(
+  subjects: readonly Subject[],
+  body: () => Promise<T>,
+  operations: (result: T) => number,
+): Promise<{ result: T; cost: Cost }> {
+  const read = (): Promise<Counters[]> =>
+    Promise.all(subjects.map(({ observatory, pid }) => observatory.counters(pid)));
+  const before = await read();
+  const result = await body();
+  const after = await read();
+  const count = Math.max(1, operations(result));
+  const cost = { cpuUs: {} as Record<string, number>, gcUs: {} as Record<string, number> };
+  let written = 0;
+  let memory = 0;
+  subjects.forEach(({ prefix }, index) => {
+    const [old, now] = [before[index]!, after[index]!]; // one for each subject
+    for (const kind of ['cpuUs', 'gcUs'] as const) {
+      for (const [name, us] of now[kind]) cost[kind][prefix + name] = (us - (old[kind].get(name) ?? 0)) / count;
+    }
+    written += now.writtenBytes - old.writtenBytes;
+    memory += now.memoryBytes;
+  });
+  return { result, cost: { ...cost, writtenBytes: written / count, memoryBytes: memory } };
+}
