@@ -50,6 +50,7 @@ export class BlockStore {
   private readonly reserve: Reserve;
   private full = false;
   private noSpaceUntil = 0;
+  private makingRoom = false;
   private readonly sealing = new Set<Promise<void>>();
   private compacting: Promise<void> | null = null;
   private timer: NodeJS.Timeout | null = null;
@@ -225,7 +226,7 @@ export class BlockStore {
 
   /** Whether it is time to try an append again. */
   private retrySpace(): boolean {
-    if (performance.now() < this.noSpaceUntil) return false;
+    if (this.makingRoom || performance.now() < this.noSpaceUntil) return false;
     this.noSpaceUntil = performance.now() + limits.noSpaceRetryMs;
     return this.reserve.ensure();
   }
@@ -300,11 +301,15 @@ export class BlockStore {
     }
   }
 
+  /** Growing volumes that may be sealed to give back their holes. */
+  private holed(percent: number, holeBytes: number): Volume[] {
+    return this.open.filter(
+      (volume) => holePercent(volume) > percent && volume.tail - volume.liveBytes >= holeBytes && !volume.sealing,
+    );
+  }
+
   private async compactAll(percent: number): Promise<{ freedBytes: number; volumes: number }> {
-    for (const volume of [...this.open]) {
-      const holes = volume.tail - volume.liveBytes;
-      if (holePercent(volume) > percent && holes >= limits.compactOpenHoleBytes) this.seal(volume);
-    }
+    for (const volume of this.holed(percent, limits.compactOpenHoleBytes)) this.seal(volume);
     await Promise.all(this.sealing);
     const result = { freedBytes: 0, volumes: 0 };
     for (const volume of this.candidates(percent)) {
@@ -337,8 +342,28 @@ export class BlockStore {
   private compactWorst(): void {
     if (this.compacting !== null || this.closing) return;
     const worst = this.candidates(limits.compactHolePercent)[0];
-    if (worst === undefined) return;
-    this.compacting = this.settled(this.compactOne(worst));
+    if (this.full) this.compacting = this.settled(this.makeRoom());
+    else if (worst !== undefined) this.compacting = this.settled(this.compactOne(worst));
+  }
+
+  /**
+   * On a full disk deletions must give space back by themselves: volumes that grow are sealed for it too, the reserve
+   * is lent to the copy, the volume that needs the least of it comes first, and appends wait until it is done.
+   */
+  private async makeRoom(): Promise<void> {
+    const percent = limits.compactHolePercent;
+    const holed = this.holed(percent, limits.blockBytes);
+    if (holed.length === 0 && this.candidates(percent).length === 0) return;
+    this.makingRoom = true;
+    try {
+      this.reserve.giveUp();
+      for (const volume of holed) this.seal(volume);
+      await Promise.all(this.sealing);
+      const [least] = this.candidates(percent).sort((a, b) => a.liveBytes - b.liveBytes);
+      if (least !== undefined && !this.closing) await this.compactOne(least);
+    } finally {
+      this.makingRoom = false;
+    }
   }
 
   /** Bytes of the file system below the directory. */

@@ -10,8 +10,8 @@ import { limits } from '../../../proto/limits.js';
 import { Status } from '../../../proto/status.js';
 import { BlockNode, patternBytes, statusOf, temporaryDirectory } from './support.js';
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+async function until(condition: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+  const deadline = performance.now() + limitMs;
   while (!(await condition())) {
     assert.ok(performance.now() < deadline, 'the condition never came');
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -89,6 +89,34 @@ test('a disk without a byte left still takes deletions, and is emptied by them',
     await node.reopen();
     for (const blob of blobs) assert.strictEqual(await node.read(blob), null);
     await node.stop();
+  } finally {
+    execFileSync('umount', ['-l', directory]);
+    fs.rmSync(directory, { recursive: true });
+  }
+});
+
+test('a disk that is full in a volume that still grows is made room on by deletions alone', async () => {
+  const directory = temporaryDirectory();
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', directory]);
+  try {
+    const node = await BlockNode.open(directory);
+    const data = patternBytes(1_000_000, 1);
+    const blobs: number[] = [];
+    for (let full = false; !full; ) {
+      const write = node.write(data);
+      full = (await statusOf(write)) !== Status.OK;
+      if (!full) blobs.push(await write);
+    }
+    assert.ok(blobs.length > 40);
+    const [kept, ...rest] = blobs;
+    await node.delete(...rest);
+    await until(async () => (await statusOf(node.write(data))) === Status.OK, 3 * limits.compactIntervalMs);
+    for (let more = 0; more < 20; more++) await node.write(data);
+    assert.deepStrictEqual(await node.read(kept!), data);
+    await node.reopen();
+    assert.deepStrictEqual(await node.read(kept!), data);
+    await node.stop();
+    assert.deepStrictEqual(node.failures, []);
   } finally {
     execFileSync('umount', ['-l', directory]);
     fs.rmSync(directory, { recursive: true });
