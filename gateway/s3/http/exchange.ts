@@ -118,10 +118,14 @@ export class Exchange {
   }
 
   private write(status: number, block: string, body: Buffer | string): void {
-    this.writeHead(status, block);
-    if (this.method === 'HEAD' || status === 304 || status === 204)
-      this.res.endWithoutBody(undefined, this.mustClose());
-    else this.res.end(body, this.mustClose());
+    if (this.method === 'HEAD' || status === 304 || status === 204) {
+      this.writeHead(status, block + this.lastLine());
+      // Without arguments: told anything of a length, it takes the answer for unfinished.
+      this.res.endWithoutBody();
+    } else {
+      this.writeHead(status, block);
+      this.res.end(body, this.mustClose());
+    }
   }
 
   /**
@@ -133,7 +137,7 @@ export class Exchange {
     this.res.writeHeader('x-amz-request-id', this.requestId + block);
   }
 
-  /** A header line for answers in pieces, whose connection the server cannot be told to end: the client ends it. */
+  /** A header line for answers in pieces and without body, whose connection the client has to end. */
   lastLine(): string {
     return this.server.closing ? '\r\nConnection: close' : '';
   }

@@ -148,7 +148,13 @@ test('a gateway that closes finishes what is under way and takes nothing new', a
   connection.write(body.subarray(0, 1000));
   const limit = Date.now() + 10_000;
   while (own.service.writers.size === 0 && Date.now() < limit) await new Promise((resolve) => setTimeout(resolve, 5));
+  const late = new RawConnection(own.host);
+  const head = { method: 'HEAD', path: '/many' };
+  late.write(sign(own.host, head).head);
+  assert.equal((await late.read('HEAD')).headers.connection, undefined);
   const closed = own.gateway.close();
+  late.write(sign(own.host, head).head);
+  assert.equal((await late.read('HEAD')).headers.connection, 'close');
   const refused: Socket = connect(own.gateway.port, '127.0.0.1');
   await assert.rejects(new Promise((resolve, reject) => refused.once('connect', resolve).once('error', reject)));
   connection.write(body.subarray(1000));
