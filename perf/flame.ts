@@ -6,11 +6,12 @@ import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Observatory, type Subject } from './instrument/observed.js';
 import { MOUNT_OPS, type MountOp } from './load/mount-task.js';
+import { UsageError } from './options.js';
 import { type FlameNode, flamePage } from './report/flame-page.js';
 import { addProfile, type CpuProfile, flameNode } from './report/profile.js';
 import { onMount, runLoad } from './scenarios/mount.js';
 import { measureS3, nodeTarget, type S3Load } from './scenarios/s3.js';
-import { nodePid, startNode } from './servers.js';
+import { type NodeTarget, nodePid, startNode } from './servers.js';
 import { parseSize } from './units.js';
 
 const S3_OPS = ['get', 'put', 'head', 'delete', 'list', 'mixed'] as const;
@@ -24,16 +25,18 @@ SCENARIO is one of ${S3_OPS.map((op) => `s3-${op}`).join(', ')}, ${MOUNT_OPS.map
   --clients N     S3 connections (64)
   --processes N   that load a mount (1)
 `;
-const MOUNT_FILES = 1000;
+const FILES = 500;
+const DELETES = 20;
 const MOUNT_FILE_BYTES = 4096;
 
 interface FlameOptions {
   readonly scenario: string;
-  readonly out: string;
   readonly seconds: number;
   readonly bodyBytes: number;
   readonly clients: number;
   readonly processes: number;
+  /** Objects, or files of each process; fewer where they are large, more where each can be deleted once. */
+  readonly files: number;
 }
 
 interface ThreadAnswer {
@@ -66,26 +69,17 @@ export async function profiled(subjects: readonly Subject[], body: () => Promise
 }
 
 export async function flame(options: FlameOptions): Promise<FlameNode> {
+  const mountOp = MOUNT_OPS.find((op) => options.scenario === `mount-${op.replaceAll(' ', '-')}`);
+  const op = S3_OPS.find((name) => options.scenario === `s3-${name}`);
   const observatory = new Observatory();
   try {
+    if (mountOp === undefined && op === undefined) {
+      throw new UsageError(`no scenario is called "${options.scenario}"\n\n${USAGE}`);
+    }
     const target = await startNode({ env: observatory.env });
     try {
-      const mountOp = MOUNT_OPS.find((op) => options.scenario === `mount-${op.replaceAll(' ', '-')}`);
       if (mountOp !== undefined) return await flameMount({ target, observatory }, mountOp, options);
-      const op = S3_OPS.find((name) => options.scenario === `s3-${name}`);
-      if (op === undefined) throw new Error(`no scenario is called "${options.scenario}"\n\n${USAGE}`);
-      const { bodyBytes, clients, seconds } = options;
-      const load: S3Load = { op, bodyBytes, clients, keys: keysFor(op, bodyBytes), rate: 0 };
-      const subject = { pid: nodePid(target), observatory, prefix: '' };
-      let root: FlameNode | undefined;
-      await measureS3(nodeTarget(target, observatory), [load], seconds, async (body) => {
-        let result: Awaited<ReturnType<typeof body>> | undefined;
-        root = await profiled([subject], async () => {
-          result = await body();
-        });
-        return result!; // `profiled` has run it
-      });
-      return root!; // one load was measured
+      return await flameS3({ target, observatory }, op!, options); // one of both is there
     } finally {
       await target.stop();
     }
@@ -94,26 +88,49 @@ export async function flame(options: FlameOptions): Promise<FlameNode> {
   }
 }
 
-function keysFor(op: S3Load['op'], bodyBytes: number): number {
-  const all = op === 'delete' ? 100_000 : 2000;
+async function flameS3(
+  { target, observatory }: { readonly target: NodeTarget; readonly observatory: Observatory },
+  op: S3Load['op'],
+  { bodyBytes, clients, seconds, files }: FlameOptions,
+): Promise<FlameNode> {
+  const load: S3Load = { op, bodyBytes, clients, keys: keysFor(op, bodyBytes, files), rate: 0 };
+  const subject = { pid: nodePid(target), observatory, prefix: '' };
+  let root: FlameNode | undefined;
+  await measureS3(nodeTarget(target, observatory), [load], seconds, async (body) => {
+    let result: Awaited<ReturnType<typeof body>> | undefined;
+    root = await profiled([subject], async () => {
+      result = await body();
+    });
+    return result!; // `profiled` has run it
+  });
+  return root!; // one load was measured
+}
+
+function keysFor(op: S3Load['op'], bodyBytes: number, files: number): number {
+  const all = op === 'delete' ? files * DELETES : files;
   return Math.max(1, Math.min(all, Math.floor(2 ** 28 / Math.max(1, bodyBytes))));
 }
 
 function flameMount(
   node: Parameters<typeof onMount>[0],
   op: MountOp,
-  { processes, seconds }: FlameOptions,
+  { processes, seconds, files }: FlameOptions,
 ): Promise<FlameNode> {
   return onMount(node, async (directory, subjects) => {
-    const files = op === 'sequential read' ? 128 : MOUNT_FILES;
+    const pieces = Math.min(files, 128);
     let root: FlameNode | undefined;
-    await runLoad(directory, { op, processes, files, fileBytes: MOUNT_FILE_BYTES }, seconds, async (body) => {
-      let totals: Awaited<ReturnType<typeof body>> | undefined;
-      root = await profiled(subjects, async () => {
-        totals = await body();
-      });
-      return totals!; // `profiled` has run it
-    });
+    await runLoad(
+      directory,
+      { op, processes, files: op === 'sequential read' ? pieces : files, fileBytes: MOUNT_FILE_BYTES },
+      seconds,
+      async (body) => {
+        let totals: Awaited<ReturnType<typeof body>> | undefined;
+        root = await profiled(subjects, async () => {
+          totals = await body();
+        });
+        return totals!; // `profiled` has run it
+      },
+    );
     return root!; // one load was run
   });
 }
@@ -131,11 +148,11 @@ export async function flameMain(args: readonly string[]): Promise<void> {
   const out = values.out ?? 'flame.html';
   const root = await flame({
     scenario,
-    out,
     seconds: Number(values.seconds ?? 5),
     bodyBytes: parseSize(values.size ?? '4KiB'),
     clients: Number(values.clients ?? 64),
     processes: Number(values.processes ?? 1),
+    files: FILES,
   });
   fs.writeFileSync(out, flamePage(root, scenario));
   process.stdout.write(`${out}\n`);
