@@ -56,6 +56,11 @@ export interface RaftOptions {
   readonly priority?: number;
   /** Ticks without work after which a leader lets its group fall silent; 0 for never. */
   readonly quiesceTicks?: number;
+  /**
+   * Forced removal, when a quorum is gone for good: this configuration holds whatever log and state machine say. For
+   * the one survivor whose log is furthest, until it has led. What only the lost had is lost; none of them may come back.
+   */
+  readonly forced?: Configuration;
   /** A number above every ticket that an earlier start of this member may have given to a read. */
   readonly firstTicket?: number;
 }
@@ -92,6 +97,7 @@ interface Waiting {
   readonly message: Message;
 }
 
+const NO_PAYLOAD = Buffer.alloc(0);
 const NO_ENTRIES: readonly Entry[] = [];
 const NO_MESSAGES: readonly Message[] = [];
 export const NOBODY = 0;
@@ -134,6 +140,7 @@ export class Raft {
   readonly quiesceTicks: number;
   private readonly identities = new Map<number, number>();
   private sentRound = 0;
+  private forced: Configuration | null = null;
   private timeoutTicks = 0;
   private silentTicks: number;
   private storedState: HardState;
@@ -157,7 +164,7 @@ export class Raft {
     this.priority = options.priority ?? limits.raftPriorities - 1;
     this.quiesceTicks = options.quiesceTicks ?? limits.raftQuiesceTicks;
     this.heardElapsed = this.electionTicks;
-    this.takeLog();
+    this.takeLog(options.forced ?? null);
     this.silentTicks = this.alone ? 0 : this.electionTicks; // R7
     assert(this.term >= this.log.lastTerm, 'the term on disk is never behind the log');
     this.becomeFollower(this.term, NOBODY);
@@ -325,7 +332,9 @@ export class Raft {
     this.unsettled = true;
     this.tracker.follow(this.id, this.log.lastIndex + 1);
     this.progressOf(this.id).replicate();
-    this.termStart = this.appendOwn(EntryKind.EMPTY, Buffer.alloc(0));
+    const { forced } = this;
+    this.termStart = forced ? this.appendConfiguration(forced) : this.appendOwn(EntryKind.EMPTY, NO_PAYLOAD);
+    this.forced = null;
     this.reads.lead(this.id);
   }
 
@@ -393,13 +402,15 @@ export class Raft {
   }
 
   /** What the store's log says of the configuration beyond what the state machine has applied. */
-  private takeLog(): void {
+  private takeLog(forced: Configuration | null): void {
     const { log } = this;
     for (let from = log.applied + 1; from <= log.lastIndex; ) {
       const entries = log.read(from, log.lastIndex, limits.raftApplyBytes);
       this.membership.take(entries, log);
       from += entries.length;
     }
+    if (forced !== null) this.membership.restore(log.lastIndex, forced);
+    this.forced = forced;
     this.configured();
   }
 
@@ -430,21 +441,9 @@ export class Raft {
   }
 
   private storedMessage(): Message | null {
-    if (this.log.handed <= this.log.stable) return null;
-    return {
-      kind: MessageKind.STORED,
-      from: this.id,
-      to: this.id,
-      term: this.term,
-      index: this.log.handed,
-      logTerm: this.log.term(this.log.handed),
-      commit: 0,
-      reject: false,
-      hintIndex: 0,
-      hintTerm: 0,
-      context: 0,
-      entries: NO_ENTRIES,
-    };
+    const { handed, stable } = this.log;
+    if (handed <= stable) return null;
+    return this.message(MessageKind.STORED, this.id, { index: handed, logTerm: this.log.term(handed) });
   }
 
   /** An answer that speaks for entries never outlives them in its term, so entries that were cut are not waited for. */

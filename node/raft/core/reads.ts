@@ -37,6 +37,7 @@ export function flushReads(raft: Raft): void {
     else askLeader(raft);
   }
   if (raft.roundDue) beginRound(raft);
+  confirmReads(raft); // a configuration that needs fewer answers may have come into force
 }
 
 /** A request or its answer may be lost; the one for the newest ticket stands for all. */

@@ -67,6 +67,12 @@ export class Member {
     this.raft = this.start();
   }
 
+  /** Comes back when the others are gone for good. */
+  force(forced: Configuration): void {
+    this.writes = [];
+    this.raft = this.start(forced);
+  }
+
   /** Comes back with what is on its disk; with its state machine as it was, or as its checkpoint has it. */
   restart(machineCrashed: boolean): void {
     this.writes = [];
@@ -77,7 +83,7 @@ export class Member {
     this.raft = this.start();
   }
 
-  private start(): Raft {
+  private start(forced?: Configuration): Raft {
     const { disk, options } = this;
     this.sentUs.clear();
     return new Raft({
@@ -90,6 +96,7 @@ export class Member {
       electionTicks: options.electionTicks ?? 10,
       quiesceTicks: options.quiesceTicks ?? 0,
       firstTicket: this.tickets,
+      ...(forced && { forced }),
     });
   }
 }

@@ -5,6 +5,7 @@
 //   disk M T V E…            restarts M with term T, vote V and entries E (`index/term"payload"`) on its disk
 //   ready M [B]              takes what M has to do, up to B bytes to store     store M    completes M's oldest write
 //   tick M [N]  campaign M  propose M TEXT [IDENTITY]  read M  wake M  restart M  priority M P
+//   force M V…               restarts M with the voters V, as the others are gone for good
 //   change M voter|learner|gone M…         transfer M M2     checkpoint M         cut-limit M I
 //   unreachable M M2         snapshot M M2 I has|failed|pieces: what M's surroundings tell it of M2's snapshot
 //   pass N                   N times: all members tick, and everything runs until nothing is left to do, unseen
@@ -19,6 +20,7 @@ import {
   type Ready,
   Role,
   step,
+  unknown,
 } from '../../../node/raft/core/index.js';
 import {
   type Configuration,
@@ -108,6 +110,7 @@ const commands: Readonly<Record<string, Command>> = {
   cut: isolate,
   change,
   propose,
+  force: (cluster, id, [, ...voters]) => cluster.member(id).force({ ...unknown(), voters: voters.map(Number) }),
   'cut-limit': (cluster, id, [, index]) => [`${cutLimit(cluster.member(id).raft, Number(index))}`],
   disk: setDisk,
   snapshot: snapshotStatus,
