@@ -8,15 +8,16 @@ import { type Mounted, withMount } from '../support/mounted.js';
 import { missing, run } from '../support/programs.js';
 
 const FILES = 3000;
+const FILES_OF_PROGRAMS = 600;
 const SOURCE = '/usr/share';
 const MAX_FILE_BYTES = 1 << 20;
 
 /** Copies the first regular files below SOURCE, with their folders. */
-function copyTree(target: string): number {
+function copyTree(target: string, files: number): number {
   let copied = 0;
   const walk = (folder: string): void => {
     for (const entry of fs.readdirSync(path.join(SOURCE, folder), { withFileTypes: true })) {
-      if (copied >= FILES) return;
+      if (copied >= files) return;
       const place = path.join(folder, entry.name);
       if (entry.isDirectory()) walk(place);
       else if (entry.isFile() && fs.statSync(path.join(SOURCE, place)).size <= MAX_FILE_BYTES) {
@@ -35,7 +36,7 @@ test('a tree put in by aws s3 sync is the same on the mount and to rclone, and c
 }, async (context) => {
   await withMount('tree', [], async (mounted) => {
     const tree = path.join(mounted.scratch, 'tree');
-    context.diagnostic(`${copyTree(tree)} files`);
+    context.diagnostic(`${copyTree(tree, FILES)} files`);
     const aws = ['--endpoint-url', mounted.endpoint, 's3', 'sync', '--only-show-errors', tree, 's3://tree/tree'];
     await run('aws', aws, { env: mounted.env });
     assert.strictEqual(await run('diff', ['-r', tree, path.join(mounted.directory, 'tree')]), '');
@@ -72,7 +73,7 @@ async function changeThroughMount({ s3, directory }: Mounted): Promise<void> {
 test('git, tar, cp and sqlite3 work on the mount', { skip: missing('git', 'tar', 'sqlite3') }, async () => {
   await withMount('programs', [], async ({ directory, scratch }) => {
     const tree = path.join(scratch, 'tree');
-    copyTree(tree);
+    copyTree(tree, FILES_OF_PROGRAMS);
     await git(tree, directory);
     await run('tar', ['cf', path.join(scratch, 'tree.tar'), '--exclude=.git', '-C', tree, '.']);
     const unpacked = path.join(directory, 'unpacked');
