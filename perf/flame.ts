@@ -8,6 +8,7 @@ import { Observatory, type Subject } from './instrument/observed.js';
 import { MOUNT_OPS, type MountOp } from './load/mount-task.js';
 import { UsageError } from './options.js';
 import { type FlameNode, flamePage } from './report/flame-page.js';
+import { formatHotThreads, hotThreads } from './report/hot-places.js';
 import { addProfile, type CpuProfile, flameNode } from './report/profile.js';
 import { onMount, runLoad } from './scenarios/mount.js';
 import { measureS3, nodeTarget, type S3Load } from './scenarios/s3.js';
@@ -155,5 +156,5 @@ export async function flameMain(args: readonly string[]): Promise<void> {
     files: FILES,
   });
   fs.writeFileSync(out, flamePage(root, scenario));
-  process.stdout.write(`${out}\n`);
+  process.stdout.write(`${formatHotThreads(hotThreads(root))}\n\n${out}\n`);
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert';
 import { test } from 'node:test';
 import { flame } from '../../perf/flame.js';
 import { type FlameNode, flamePage } from '../../perf/report/flame-page.js';
+import { hotThreads } from '../../perf/report/hot-places.js';
 import { addProfile, flameNode } from '../../perf/report/profile.js';
 
 const OPTIONS = { bodyBytes: 4096, clients: 8, processes: 1, seconds: 0.4, files: 30 };
@@ -36,6 +37,11 @@ test('a profile becomes a tree in which each sample counts for its whole stack',
   assert.strictEqual(thread.children.get('a')?.us, 30);
   assert.strictEqual(thread.children.get('a')?.children.get('b')?.us, 20);
   assert.strictEqual(thread.children.get('(idle)')?.us, 40);
+  const [hot] = hotThreads(root);
+  assert.strictEqual(hot?.busyUs, 30);
+  assert.strictEqual(hot.idleUs, 40);
+  // What has no file of ours counts for whoever called it.
+  assert.deepStrictEqual(hot.places, [['a', 30]]);
 });
 
 test('a loaded node shows the gateway, the meta and the block thread at work', async () => {
