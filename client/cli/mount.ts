@@ -9,6 +9,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OfsError, Status } from '../../proto/status.js';
 import { connectRemote, openVolume, type RemoteNode } from '../connect/index.js';
 import { mountVolume, unmountDirectory } from '../fuse/index.js';
+import { announceMount, watchMount } from './mount-process.js';
 import { type ServerOption, serverOption } from './options.js';
 import { print, say } from './output.js';
 
@@ -52,7 +53,10 @@ export function mountCommands(program: Command): void {
     .description('unmount; everything written is flushed first')
     .option('--lazy', 'detach now, end when the last user has left', false)
     .action(async (directory: string, options: { lazy: boolean }) => {
-      await unmountDirectory(path.resolve(directory), options);
+      const target = path.resolve(directory);
+      const ended = await watchMount(target);
+      await unmountDirectory(target, options);
+      if (!options.lazy) await ended();
       print(`${directory} unmounted`);
     });
 }
@@ -118,6 +122,7 @@ async function serveMount(
     threads: options.threads,
     log: say,
   });
+  announceMount(directory);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => mounted.unmount().catch((error: Error) => say(`ofs: ${error.message}`)));
   }
