@@ -26,8 +26,13 @@ export interface Cost {
   readonly cpuUs: Readonly<Record<string, number>>;
   /** Time in garbage collection by thread, which is part of `cpuUs`. */
   readonly gcUs: Readonly<Record<string, number>>;
-  /** Bytes that went to block devices. */
+  /** Bytes that the disk below the temporary folder wrote meanwhile, for anyone; 0 where that is no disk. */
   readonly writtenBytes: number;
+  /**
+   * Bytes of page cache made dirty by thread; libuv's writes are the `pool`'s. A kernel with large folios counts the
+   * whole folio for a write of a few bytes: this says who writes, not how much reaches the disk.
+   */
+  readonly dirtiedBy: Readonly<Record<string, number>>;
   /** RssAnon and RssShmem after the run, not divided. */
   readonly memoryBytes: number;
 }

@@ -13,12 +13,16 @@ const PRELOAD = fileURLToPath(new URL('./preload.cjs', import.meta.url));
 const ANSWER_MS = 1_000;
 const POLL_MS = 5;
 const NANOSECONDS_PER_US = 1000;
+/** Documentation/block/stat.rst of the kernel. */
+const SECTORS_WRITTEN = 6;
+const SECTOR_BYTES = 512;
 
 export interface Counters {
   /** Microseconds of processor time by thread's name. */
   readonly cpuUs: Map<string, number>;
   readonly gcUs: Map<string, number>;
-  readonly writtenBytes: number;
+  /** Bytes of page cache by thread's name. */
+  readonly dirtiedBy: Map<string, number>;
   readonly memoryBytes: number;
 }
 
@@ -63,18 +67,23 @@ export class Observatory {
     for (const { name, gcMs } of await this.command<{ name: string; gcMs: number }>(pid, 'report')) {
       gcUs.set(name, (gcUs.get(name) ?? 0) + gcMs * 1000);
     }
-    return { cpuUs: this.cpuUs(pid), gcUs, writtenBytes: writtenBytes(pid), memoryBytes: memoryBytes(pid) };
+    const dirtiedBy = this.byThread(pid, 'io', dirtiedBytes);
+    return { cpuUs: this.cpuUs(pid), gcUs, dirtiedBy, memoryBytes: memoryBytes(pid) };
   }
 
   /** By thread, in microseconds since each began. Threads that are not JavaScript's are the `pool` (libuv's) and `v8`. */
   cpuUs(pid: number): Map<string, number> {
+    return this.byThread(pid, 'schedstat', (text) => Number(text.split(' ')[0]) / NANOSECONDS_PER_US);
+  }
+
+  private byThread(pid: number, file: string, read: (text: string) => number): Map<string, number> {
     const names = this.names(pid, true);
     const result = new Map<string, number>();
     for (const tid of fs.readdirSync(`/proc/${pid}/task`)) {
-      const name = names.get(tid) ?? 'pool';
-      const text = readIfThere(`/proc/${pid}/task/${tid}/schedstat`);
+      const text = readIfThere(`/proc/${pid}/task/${tid}/${file}`);
       if (text === null) continue;
-      result.set(name, (result.get(name) ?? 0) + Number(text.split(' ')[0]) / NANOSECONDS_PER_US);
+      const name = names.get(tid) ?? 'pool';
+      result.set(name, (result.get(name) ?? 0) + read(text));
     }
     return result;
   }
@@ -111,13 +120,22 @@ function field(text: string, name: string): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
 }
 
-function writtenBytes(pid: number): number {
-  return field(fs.readFileSync(`/proc/${pid}/io`, 'utf8'), 'write_bytes');
+function dirtiedBytes(io: string): number {
+  return field(io, 'write_bytes');
 }
 
 function memoryBytes(pid: number): number {
   const text = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
   return (field(text, 'RssAnon') + field(text, 'RssShmem')) * 1024;
+}
+
+/** That the disk of the temporary folder, where nodes keep their data, has written since it was there. */
+function diskWrittenBytes(): number {
+  const { dev } = fs.statSync(os.tmpdir());
+  // The encoding of makedev(3).
+  const [major, minor] = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)];
+  const text = readIfThere(`/sys/dev/block/${major}:${minor}/stat`);
+  return text === null ? 0 : Number(text.trim().split(/\s+/)[SECTORS_WRITTEN]) * SECTOR_BYTES;
 }
 
 /** A process to be measured, and what its threads are called in figures: `prefix` before each name. */
@@ -136,18 +154,18 @@ export async function costOf<T>(
   const read = (): Promise<Counters[]> =>
     Promise.all(subjects.map(({ observatory, pid }) => observatory.counters(pid)));
   const before = await read();
+  const writtenBefore = diskWrittenBytes();
   const result = await body();
+  const written = diskWrittenBytes() - writtenBefore;
   const after = await read();
   const count = Math.max(1, operations(result));
-  const cost = { cpuUs: {} as Record<string, number>, gcUs: {} as Record<string, number> };
-  let written = 0;
+  const cost: Record<'cpuUs' | 'gcUs' | 'dirtiedBy', Record<string, number>> = { cpuUs: {}, gcUs: {}, dirtiedBy: {} };
   let memory = 0;
   subjects.forEach(({ prefix }, index) => {
     const [old, now] = [before[index]!, after[index]!]; // one for each subject
-    for (const kind of ['cpuUs', 'gcUs'] as const) {
-      for (const [name, us] of now[kind]) cost[kind][prefix + name] = (us - (old[kind].get(name) ?? 0)) / count;
+    for (const kind of ['cpuUs', 'gcUs', 'dirtiedBy'] as const) {
+      for (const [name, all] of now[kind]) cost[kind][prefix + name] = (all - (old[kind].get(name) ?? 0)) / count;
     }
-    written += now.writtenBytes - old.writtenBytes;
     memory += now.memoryBytes;
   });
   return { result, cost: { ...cost, writtenBytes: written / count, memoryBytes: memory } };

@@ -46,7 +46,7 @@ async function channels(seconds: number): Promise<Figure[]> {
     value: requestsPerSecond,
     limits: [],
     latency: latency(p50Us, p99Us),
-    cost: { cpuUs: { 'both threads': cpuUs }, gcUs: {}, writtenBytes: 0, memoryBytes: 0 },
+    cost: { cpuUs: { 'both threads': cpuUs }, gcUs: {}, writtenBytes: 0, dirtiedBy: {}, memoryBytes: 0 },
   }));
 }
 
