@@ -5,7 +5,7 @@
 
 import assert from 'node:assert';
 import { limits } from '../../proto/limits.js';
-import { type Attr, mergeSlices, type Segment, type Slice, type Time } from '../../proto/meta/index.js';
+import { type Attr, AttrFlag, mergeSlices, type Segment, type Slice, type Time } from '../../proto/meta/index.js';
 import type { OfsError } from '../../proto/status.js';
 import { type BlockPart, partsOfBlob, type Run } from '../blocks/index.js';
 import { ChunkCache } from '../cache/index.js';
@@ -31,6 +31,8 @@ export class VfsFile {
   uncommittedBytes = 0;
   /** Why pending bytes were dropped, for the next flush. */
   error: OfsError | null = null;
+  /** Extended attributes were set here since the file was opened. */
+  xattrsSet = false;
   /** Commits in a row that failed for want of an answer. */
   failedCommits = 0;
   /** Rises with every change of what a read would see: read-ahead of before is void. */
@@ -48,6 +50,10 @@ export class VfsFile {
 
   get inode(): number {
     return this.attr.inode;
+  }
+
+  get hasXattrs(): boolean {
+    return this.xattrsSet || (this.attr.flags & AttrFlag.XATTRS) !== 0;
   }
 
   get dirty(): boolean {

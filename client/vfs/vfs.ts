@@ -35,6 +35,8 @@ export interface VfsOptions {
 /** Flags of open(2), <asm-generic/fcntl.h>. */
 const OpenFlag = { ACCESS: 3, CREAT: 0o100, EXCL: 0o200, TRUNC: 0o1000, APPEND: 0o2000 } as const;
 const READ_ONLY = 0;
+/** The kernel asks for it before every write; an open file is known to have no attributes without asking the service. */
+const CAPABILITY = 'security.capability';
 /** Changes that must not be overtaken by a commit of what was written before them. */
 const AFTER_WRITES = SetAttr.SIZE | SetAttr.MTIME | SetAttr.MTIME_NOW;
 
@@ -154,10 +156,16 @@ class ChannelVfs implements Vfs {
   }
 
   async xattrGet(inode: number, name: ByteString): Promise<Uint8Array> {
+    const file = this.files.get(inode);
+    if (name === CAPABILITY && file?.hasXattrs === false) {
+      throw new OfsError(Status.NODATA, `inode ${inode} has no ${name}`);
+    }
     return (await this.ask('xattrGet', { inode, name })).value;
   }
 
   async xattrSet(inode: number, name: ByteString, value: Uint8Array, flags: number): Promise<void> {
+    const file = this.files.get(inode);
+    if (file !== undefined) file.xattrsSet = true;
     await this.call('xattrSet', { inode, name, value, flags });
   }
 

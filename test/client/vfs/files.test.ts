@@ -39,6 +39,20 @@ test('opening and reading a small file is one open and one block', async () => {
   assert.strictEqual(reader.store.reads, 1);
 });
 
+test('the capability that the kernel asks for before a write costs no request where a file has no attributes', async () => {
+  const { vfs, meta } = newClient();
+  const handle = await create(vfs, 'plain');
+  const noData = (error: unknown): boolean => error instanceof OfsError && error.status === Status.NODATA;
+  await assert.rejects(vfs.xattrGet(handle.inode, 'security.capability'), noData);
+  assert.ok(!meta.calls.includes('xattrGet'));
+  await vfs.xattrSet(handle.inode, 'security.capability', Buffer.from('cap'), 0);
+  assert.deepStrictEqual(Buffer.from(await vfs.xattrGet(handle.inode, 'security.capability')), Buffer.from('cap'));
+  await closeFile(vfs, handle);
+  const again = await openByName(vfs, 'plain');
+  assert.deepStrictEqual(Buffer.from(await vfs.xattrGet(again.inode, 'security.capability')), Buffer.from('cap'));
+  await closeFile(vfs, again);
+});
+
 test('what was written is read back before anything is flushed, with size and time', async () => {
   const { vfs, meta, store } = newClient();
   const handle = await create(vfs, 'dirty');
