@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { freePorts, HOST, killNodes, startNode } from '../../perf/servers.js';
+import { notRoot } from '../support/programs.js';
 
 const OFS = fileURLToPath(new URL('../../client/cli/ofs.js', import.meta.url));
 const NOBODY = 65_534;
@@ -54,10 +55,6 @@ test('a data directory that may not be written is refused by name', { skip: notR
   assert.strictEqual(stderr.trim().split('\n').length, 1, stderr);
   fs.rmSync(root, { recursive: true });
 });
-
-function notRoot(): string | false {
-  return process.getuid?.() === 0 ? false : 'becoming another user needs root';
-}
 
 test('a data directory below a file is refused', async () => {
   const root = folder();

@@ -134,7 +134,7 @@ test('every file of code opens by saying what lives in it', () => {
 
 test('nothing is left to do, skipped or printed past the output module', () => {
   const anywhere = /\bTODO\b|\bFIXME\b|\bXXX\b/;
-  const inCode = /console\.log|\btest\.(?:skip|todo)\(|\bas any\b|: any\b/;
+  const inCode = /console\.log|\.(?:skip|todo)\(|\bas any\b|: any\b/;
   for (const { file, text } of sources) {
     if (file === 'test/house/tidy.test.ts') continue;
     const found = anywhere.exec(text) ?? inCode.exec(code(text));

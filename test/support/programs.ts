@@ -14,6 +14,12 @@ export function missing(...programs: string[]): string | false {
   return `not installed: ${absent.join(', ')}`;
 }
 
+/** The same for a test that mounts, or becomes another user. */
+export function notRoot(): string | false {
+  if (process.getuid?.() === 0 || process.env.CI === 'true') return false;
+  return 'needs root';
+}
+
 function isInstalled(program: string): boolean {
   try {
     execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { openRaftHost } from '../../../node/raft/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
+import { notRoot } from '../../support/programs.js';
 import { TestMachine, temporaryDirectory, unexpected, until } from './machine.js';
 
 const MEGABYTE = 1 << 20;
@@ -16,10 +17,9 @@ function mounted(directory: string, bytes: number): { [Symbol.dispose](): void }
   return { [Symbol.dispose]: () => execFileSync('umount', ['-l', directory]) };
 }
 
-const root = process.getuid?.() === 0;
-
-test('a full disk refuses proposals, loses nothing, and the log goes on when there is space', async (t) => {
-  if (!root) return t.skip('needs the right to mount');
+test('a full disk refuses proposals, loses nothing, and the log goes on when there is space', {
+  skip: notRoot(),
+}, async () => {
   using place = temporaryDirectory();
   using _mount = mounted(place.directory, 5 * MEGABYTE);
   const directory = path.join(place.directory, 'log');
@@ -75,8 +75,7 @@ test('a full disk refuses proposals, loses nothing, and the log goes on when the
   await again.close();
 });
 
-test('a disk without room for a log is an error at the start', async (t) => {
-  if (!root) return t.skip('needs the right to mount');
+test('a disk without room for a log is an error at the start', { skip: notRoot() }, async () => {
   using place = temporaryDirectory();
   using _mount = mounted(place.directory, MEGABYTE / 2);
   await assert.rejects(
