@@ -5,6 +5,7 @@
 import type { Codec } from '../../proto/codec.js';
 import { type MetaOperationName, metaOperations } from '../../proto/meta/index.js';
 import type { Operation } from '../../proto/operation.js';
+import type { ReclaimOptions, ReclaimPlan } from './operations/index.js';
 import type { ReadContext, ReadHandler, Transaction, View, WriteContext, WriteHandler } from './view.js';
 
 export type ReadHandlers = { readonly [K in MetaOperationName]?: ReadHandler<K> };
@@ -13,22 +14,6 @@ export type WriteHandlers = { readonly [K in MetaOperationName]?: WriteHandler<K
 export interface DeletedBlob {
   readonly blob: number;
   readonly blocks: number;
-}
-
-/** What can be reclaimed now: rows to take a step on, and rows whose blobs may be deleted. */
-export interface ReclaimPlan {
-  readonly steps: readonly number[];
-  readonly deletes: { sequence: number; blobs: { blob: number; blocks: number }[] }[];
-  /** Where to go on; 0 at the end. */
-  readonly next: number;
-}
-
-export interface ReclaimOptions {
-  nowMs: number;
-  minAgeMs: number;
-  from: number;
-  limit: number;
-  scan: number;
 }
 
 /** What a group's rows mean: the pure rules over them, which node/meta/operations gives. */
