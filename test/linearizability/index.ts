@@ -1,5 +1,13 @@
 export { check } from './check.js';
 export {
+  type FileAnswer,
+  type FileHistory,
+  type FileOperation,
+  type FileRequest,
+  type FileSystemOptions,
+  fileSystem,
+} from './file-system.js';
+export {
   type CheckLimits,
   type History,
   type Illegal,
