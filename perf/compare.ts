@@ -39,13 +39,14 @@ function compareOne(old: Result | undefined, now: Result): Comparison {
   const change = median(right) / median(left);
   const probability = mannWhitney(left, right);
   const of = byRatio ? 'ratio to the limit' : 'value';
-  return { name, verdict: verdictOf(left.length, right.length, change, probability), change, probability, of };
+  const verdict = verdictOf(Math.min(left.length, right.length), change, probability, now.lessIsBetter ?? false);
+  return { name, verdict, change, probability, of };
 }
 
-function verdictOf(olds: number, news: number, change: number, probability: number): Verdict {
-  if (Math.min(olds, news) < ROUNDS_MIN) return 'too few rounds';
+function verdictOf(rounds: number, change: number, probability: number, lessIsBetter: boolean): Verdict {
+  if (rounds < ROUNDS_MIN) return 'too few rounds';
   if (probability > LIKELY || Math.abs(change - 1) < NOTABLE) return 'within noise';
-  return change > 1 ? 'better' : 'worse';
+  return change > 1 === lessIsBetter ? 'worse' : 'better';
 }
 
 function median(values: readonly number[]): number {

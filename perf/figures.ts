@@ -24,8 +24,12 @@ export interface Latency {
 export interface Cost {
   /** Processor time in microseconds by thread: `gateway/0`, `meta/0`, `pool`. */
   readonly cpuUs: Readonly<Record<string, number>>;
-  /** Time in garbage collection by thread, which is part of `cpuUs`. */
+  /** Time that a thread could have run and waited for a processor. */
+  readonly queuedUs: Readonly<Record<string, number>>;
+  /** Time in garbage collection by thread; what of it the thread itself did is part of its `cpuUs`. */
   readonly gcUs: Readonly<Record<string, number>>;
+  /** Bytes that a thread's JavaScript allocated on its heap. Buffers lie beside the heap and are not counted. */
+  readonly allocatedBytes: Readonly<Record<string, number>>;
   /** Bytes that the disk below the temporary folder wrote meanwhile, for anyone; 0 where that is no disk. */
   readonly writtenBytes: number;
   /**
@@ -48,8 +52,17 @@ export interface Figure {
   /** How much of a core the load generators took. */
   readonly generatorCores?: number;
   readonly note?: string;
-  /** Where this is a point of a curve: the curve's name, and the place on it. */
-  readonly curve?: { readonly name: string; readonly x: number };
+  /** Times and sizes: a smaller value is better. */
+  readonly lessIsBetter?: boolean;
+  readonly curve?: CurvePoint;
+}
+
+/** Where a figure is a point of a curve: the curve's name, and the place on it. */
+export interface CurvePoint {
+  readonly name: string;
+  readonly x: number;
+  /** What x counts. */
+  readonly over: 'clients' | 'files' | 'seconds';
 }
 
 /** A figure of several rounds: `value`, latency and cost are those of the round in the middle. */
@@ -67,6 +80,21 @@ export function latencyOf(histogram: Histogram): Latency {
     maxUs: histogram.data().maxUs,
     histogram: histogram.data(),
   };
+}
+
+export const NO_COST: Cost = {
+  cpuUs: {},
+  queuedUs: {},
+  gcUs: {},
+  allocatedBytes: {},
+  writtenBytes: 0,
+  dirtiedBy: {},
+  memoryBytes: 0,
+};
+
+/** Of all threads together. */
+export function total(byThread: Readonly<Record<string, number>>): number {
+  return Object.values(byThread).reduce((sum, value) => sum + value, 0);
 }
 
 export function ratio(figure: Figure, index = 0): number | undefined {

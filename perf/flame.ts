@@ -5,20 +5,24 @@
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Observatory, type Subject } from './instrument/observed.js';
-import { MOUNT_OPS, type MountOp } from './load/mount-task.js';
+import { isOnLargeFile, MOUNT_OPS, type MountOp, plainName } from './load/mount-task.js';
+import { S3_OPS } from './load/s3-task.js';
 import { UsageError } from './options.js';
 import { type FlameNode, flamePage } from './report/flame-page.js';
 import { formatHotThreads, hotThreads } from './report/hot-places.js';
 import { addProfile, type CpuProfile, flameNode } from './report/profile.js';
-import { onMount, runLoad } from './scenarios/mount.js';
-import { measureS3, nodeTarget, type S3Load } from './scenarios/s3.js';
+import { onMount, runMountLoad } from './scenarios/mount.js';
+import { measureS3 } from './scenarios/s3.js';
+import { type MultipartLoad, nodeTarget, type S3Load } from './scenarios/s3-target.js';
 import { type NodeTarget, nodePid, startNode } from './servers.js';
+import { multipart } from './suites.js';
 import { parseSize } from './units.js';
 
-const S3_OPS = ['get', 'put', 'head', 'delete', 'list', 'mixed'] as const;
+const S3_SCENARIOS = [...S3_OPS, 'multipart'] as const;
+type S3Scenario = (typeof S3_SCENARIOS)[number];
 const USAGE = `npm run flame -- SCENARIO [options]
 
-SCENARIO is one of ${S3_OPS.map((op) => `s3-${op}`).join(', ')}, ${MOUNT_OPS.map((op) => `mount-${op.replaceAll(' ', '-')}`).join(', ')}.
+SCENARIO is one of ${S3_SCENARIOS.map((op) => `s3-${op}`).join(', ')}, ${MOUNT_OPS.map((op) => `mount-${plainName(op)}`).join(', ')}.
 
   --out FILE      where the page is written (flame.html)
   --seconds N     how long (5)
@@ -28,6 +32,10 @@ SCENARIO is one of ${S3_OPS.map((op) => `s3-${op}`).join(', ')}, ${MOUNT_OPS.map
 `;
 const FILES = 500;
 const DELETES = 20;
+const PIECES = 128;
+const UPLOADS = 4;
+const PARTS = 8;
+const WARM_SECONDS = 1;
 const MOUNT_FILE_BYTES = 4096;
 
 interface FlameOptions {
@@ -70,8 +78,8 @@ export async function profiled(subjects: readonly Subject[], body: () => Promise
 }
 
 export async function flame(options: FlameOptions): Promise<FlameNode> {
-  const mountOp = MOUNT_OPS.find((op) => options.scenario === `mount-${op.replaceAll(' ', '-')}`);
-  const op = S3_OPS.find((name) => options.scenario === `s3-${name}`);
+  const mountOp = MOUNT_OPS.find((op) => options.scenario === `mount-${plainName(op)}`);
+  const op = S3_SCENARIOS.find((name) => options.scenario === `s3-${name}`);
   const observatory = new Observatory();
   try {
     if (mountOp === undefined && op === undefined) {
@@ -91,13 +99,16 @@ export async function flame(options: FlameOptions): Promise<FlameNode> {
 
 async function flameS3(
   { target, observatory }: { readonly target: NodeTarget; readonly observatory: Observatory },
-  op: S3Load['op'],
+  op: S3Scenario,
   { bodyBytes, clients, seconds, files }: FlameOptions,
 ): Promise<FlameNode> {
-  const load: S3Load = { op, bodyBytes, clients, keys: keysFor(op, bodyBytes, files), rate: 0 };
+  const load: S3Load | MultipartLoad =
+    op === 'multipart'
+      ? multipart(UPLOADS, PARTS)
+      : { op, bodyBytes, clients, keys: keysFor(op, bodyBytes, files), rate: 0 };
   const subject = { pid: nodePid(target), observatory, prefix: '' };
   let root: FlameNode | undefined;
-  await measureS3(nodeTarget(target, observatory), [load], seconds, async (body) => {
+  await measureS3(nodeTarget(target, observatory), [load], { seconds, warmSeconds: WARM_SECONDS }, async (body) => {
     let result: Awaited<ReturnType<typeof body>> | undefined;
     root = await profiled([subject], async () => {
       result = await body();
@@ -118,12 +129,12 @@ function flameMount(
   { processes, seconds, files }: FlameOptions,
 ): Promise<FlameNode> {
   return onMount(node, async (directory, subjects) => {
-    const pieces = Math.min(files, 128);
+    const pieces = Math.min(files, PIECES);
     let root: FlameNode | undefined;
-    await runLoad(
+    await runMountLoad(
       directory,
-      { op, processes, files: op === 'sequential read' ? pieces : files, fileBytes: MOUNT_FILE_BYTES },
-      seconds,
+      { op, processes, files: isOnLargeFile(op) ? pieces : files, fileBytes: MOUNT_FILE_BYTES },
+      { seconds, warmSeconds: WARM_SECONDS },
       async (body) => {
         let totals: Awaited<ReturnType<typeof body>> | undefined;
         root = await profiled(subjects, async () => {

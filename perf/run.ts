@@ -5,12 +5,10 @@ import { Observatory } from './instrument/observed.js';
 import type { Options } from './options.js';
 import { measureMicro } from './scenarios/micro.js';
 import { measureMount } from './scenarios/mount.js';
-import { measureS3, nodeTarget, type S3Target } from './scenarios/s3.js';
+import { measureS3 } from './scenarios/s3.js';
+import { nodeTarget, type S3Target } from './scenarios/s3-target.js';
 import { startNode } from './servers.js';
-import { FULL_MOUNT, FULL_S3, QUICK_MOUNT, QUICK_S3 } from './suites.js';
-
-const MOUNT_FILES = 2000;
-const MOUNT_FILE_BYTES = 4096;
+import { FULL_S3, fullMount, QUICK_S3, quickMount } from './suites.js';
 
 /** The figures of each round. */
 export async function runRounds(options: Options, say: (message: string) => void): Promise<Figure[][]> {
@@ -23,27 +21,27 @@ export async function runRounds(options: Options, say: (message: string) => void
 }
 
 async function runRound(options: Options): Promise<Figure[]> {
-  const { scenarios, seconds, against } = options;
+  const { scenarios, against } = options;
   const figures: Figure[] = [];
-  if (scenarios.includes('micro')) figures.push(...(await measureMicro(seconds)));
+  if (scenarios.includes('micro')) figures.push(...(await measureMicro(options.seconds)));
   if (against !== undefined)
-    figures.push(...(await measureS3(otherServer(options, against), s3Loads(options), seconds)));
+    figures.push(...(await measureS3(otherServer(options, against), s3Loads(options), options)));
   else if (scenarios.includes('s3') || scenarios.includes('mount')) figures.push(...(await onNode(options)));
   return figures;
 }
 
 async function onNode(options: Options): Promise<Figure[]> {
-  const { scenarios, seconds } = options;
+  const { scenarios } = options;
   const observatory = new Observatory();
   try {
     const target = await startNode({ env: observatory.env });
     const figures: Figure[] = [];
     try {
       if (scenarios.includes('s3')) {
-        figures.push(...(await measureS3(nodeTarget(target, observatory), s3Loads(options), seconds)));
+        figures.push(...(await measureS3(nodeTarget(target, observatory), s3Loads(options), options)));
       }
       if (scenarios.includes('mount')) {
-        figures.push(...(await measureMount({ target, observatory }, mountLoads(options), seconds)));
+        figures.push(...(await measureMount({ target, observatory }, mountLoads(options), options)));
       }
     } finally {
       await target.stop();
@@ -55,13 +53,12 @@ async function onNode(options: Options): Promise<Figure[]> {
 }
 
 function s3Loads({ s3, quick }: Options) {
-  if (s3 !== undefined) return [s3];
-  return quick ? QUICK_S3 : FULL_S3;
+  return s3 ?? (quick ? QUICK_S3 : FULL_S3);
 }
 
-function mountLoads({ mount, quick }: Options) {
-  if (mount !== undefined) return [{ ...mount, files: MOUNT_FILES, fileBytes: MOUNT_FILE_BYTES }];
-  return quick ? QUICK_MOUNT : FULL_MOUNT;
+function mountLoads({ mount, processes, quick }: Options) {
+  if (mount !== undefined) return [mount];
+  return quick ? quickMount(processes) : fullMount(processes);
 }
 
 function otherServer({ bucket }: Options, url: URL): S3Target {

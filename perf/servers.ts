@@ -148,22 +148,6 @@ export async function startEmptyServer(): Promise<Target> {
   return { port, pid: child.pid!, stop: () => end(child) }; // it has printed, so it runs
 }
 
-export function runScript<T>(script: URL, task: unknown): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const args = [fileURLToPath(script), JSON.stringify(task)];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let output = '';
-    child.stdout.on('data', (piece: Buffer) => {
-      output += piece.toString('utf8');
-    });
-    child.on('error', reject);
-    child.on('close', (code) => {
-      if (code === 0) resolve(JSON.parse(output) as T);
-      else reject(new Error(`${path.basename(args[0]!)} ended with code ${code}`));
-    });
-  });
-}
-
 function line(child: ChildProcess, wanted: string, limitMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     let output = '';

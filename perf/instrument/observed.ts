@@ -14,13 +14,18 @@ const ANSWER_MS = 1_000;
 const POLL_MS = 5;
 const NANOSECONDS_PER_US = 1000;
 /** Documentation/block/stat.rst of the kernel. */
+const SECTORS_READ = 2;
 const SECTORS_WRITTEN = 6;
 const SECTOR_BYTES = 512;
 
 export interface Counters {
   /** Microseconds of processor time by thread's name. */
   readonly cpuUs: Map<string, number>;
+  /** Microseconds ready to run and without a processor. */
+  readonly queuedUs: Map<string, number>;
+  /** Since `begin`; microseconds, and bytes of heap. */
   readonly gcUs: Map<string, number>;
+  readonly allocatedBytes: Map<string, number>;
   /** Bytes of page cache by thread's name. */
   readonly dirtiedBy: Map<string, number>;
   readonly memoryBytes: number;
@@ -38,7 +43,7 @@ export class Observatory {
   private readonly silent = new Set<string>();
 
   /** What the threads of a process answer to a command, as many as answer. */
-  async command<T>(pid: number, action: 'report' | 'profile' | 'end'): Promise<T[]> {
+  async command<T>(pid: number, action: 'begin' | 'report' | 'profile' | 'end'): Promise<T[]> {
     const number = ++this.commands;
     fs.writeFileSync(path.join(this.directory, `command-${pid}`), JSON.stringify({ action, number }));
     process.kill(pid, 'SIGUSR2');
@@ -62,18 +67,41 @@ export class Observatory {
     });
   }
 
+  /** From here on threads count what they allocate and collect, until their counters are read. */
+  async begin(pid: number): Promise<Counters> {
+    await this.command(pid, 'begin');
+    return this.kernelCounters(pid);
+  }
+
   async counters(pid: number): Promise<Counters> {
-    const gcUs = new Map<string, number>();
-    for (const { name, gcMs } of await this.command<{ name: string; gcMs: number }>(pid, 'report')) {
-      gcUs.set(name, (gcUs.get(name) ?? 0) + gcMs * 1000);
+    const counters = this.kernelCounters(pid);
+    const answers = await this.command<{ name: string; gcUs: number; allocatedBytes: number }>(pid, 'report');
+    for (const { name, gcUs, allocatedBytes } of answers) {
+      add(counters.gcUs, name, gcUs);
+      add(counters.allocatedBytes, name, allocatedBytes);
     }
-    const dirtiedBy = this.byThread(pid, 'io', dirtiedBytes);
-    return { cpuUs: this.cpuUs(pid), gcUs, dirtiedBy, memoryBytes: memoryBytes(pid) };
+    return counters;
+  }
+
+  private kernelCounters(pid: number): Counters {
+    return {
+      cpuUs: this.cpuUs(pid),
+      queuedUs: this.queuedUs(pid),
+      dirtiedBy: this.byThread(pid, 'io', dirtiedBytes),
+      gcUs: new Map(),
+      allocatedBytes: new Map(),
+      memoryBytes: memoryBytes(pid),
+    };
   }
 
   /** By thread, in microseconds since each began. Threads that are not JavaScript's are the `pool` (libuv's) and `v8`. */
   cpuUs(pid: number): Map<string, number> {
     return this.byThread(pid, 'schedstat', (text) => Number(text.split(' ')[0]) / NANOSECONDS_PER_US);
+  }
+
+  /** Likewise, the time that a thread was ready and waited for a processor. */
+  queuedUs(pid: number): Map<string, number> {
+    return this.byThread(pid, 'schedstat', (text) => Number(text.split(' ')[1]) / NANOSECONDS_PER_US);
   }
 
   private byThread(pid: number, file: string, read: (text: string) => number): Map<string, number> {
@@ -82,8 +110,7 @@ export class Observatory {
     for (const tid of fs.readdirSync(`/proc/${pid}/task`)) {
       const text = readIfThere(`/proc/${pid}/task/${tid}/${file}`);
       if (text === null) continue;
-      const name = names.get(tid) ?? 'pool';
-      result.set(name, (result.get(name) ?? 0) + read(text));
+      add(result, names.get(tid) ?? 'pool', read(text));
     }
     return result;
   }
@@ -105,6 +132,10 @@ export class Observatory {
   }
 }
 
+function add(map: Map<string, number>, name: string, value: number): void {
+  map.set(name, (map.get(name) ?? 0) + value);
+}
+
 /** Null: the thread has ended since its directory was read. */
 function readIfThere(file: string): string | null {
   try {
@@ -124,18 +155,27 @@ function dirtiedBytes(io: string): number {
   return field(io, 'write_bytes');
 }
 
-function memoryBytes(pid: number): number {
+export function memoryBytes(pid: number): number {
   const text = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
   return (field(text, 'RssAnon') + field(text, 'RssShmem')) * 1024;
 }
 
 /** That the disk of the temporary folder, where nodes keep their data, has written since it was there. */
-function diskWrittenBytes(): number {
+export function diskWrittenBytes(): number {
+  return diskBytes(SECTORS_WRITTEN);
+}
+
+/** Likewise, that it has read. */
+export function diskReadBytes(): number {
+  return diskBytes(SECTORS_READ);
+}
+
+function diskBytes(column: number): number {
   const { dev } = fs.statSync(os.tmpdir());
   // The encoding of makedev(3).
   const [major, minor] = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)];
   const text = readIfThere(`/sys/dev/block/${major}:${minor}/stat`);
-  return text === null ? 0 : Number(text.trim().split(/\s+/)[SECTORS_WRITTEN]) * SECTOR_BYTES;
+  return text === null ? 0 : Number(text.trim().split(/\s+/)[column]) * SECTOR_BYTES;
 }
 
 /** A process to be measured, and what its threads are called in figures: `prefix` before each name. */
@@ -145,25 +185,26 @@ export interface Subject {
   readonly prefix: string;
 }
 
+const COUNTED = ['cpuUs', 'queuedUs', 'gcUs', 'allocatedBytes', 'dirtiedBy'] as const;
+type ByThread = Record<(typeof COUNTED)[number], Record<string, number>>;
+
 /** Runs `body` and says what one of its operations cost all subjects together. */
 export async function costOf<T>(
   subjects: readonly Subject[],
   body: () => Promise<T>,
   operations: (result: T) => number,
 ): Promise<{ result: T; cost: Cost }> {
-  const read = (): Promise<Counters[]> =>
-    Promise.all(subjects.map(({ observatory, pid }) => observatory.counters(pid)));
-  const before = await read();
+  const before = await Promise.all(subjects.map(({ observatory, pid }) => observatory.begin(pid)));
   const writtenBefore = diskWrittenBytes();
   const result = await body();
   const written = diskWrittenBytes() - writtenBefore;
-  const after = await read();
+  const after = await Promise.all(subjects.map(({ observatory, pid }) => observatory.counters(pid)));
   const count = Math.max(1, operations(result));
-  const cost: Record<'cpuUs' | 'gcUs' | 'dirtiedBy', Record<string, number>> = { cpuUs: {}, gcUs: {}, dirtiedBy: {} };
+  const cost = { cpuUs: {}, queuedUs: {}, gcUs: {}, allocatedBytes: {}, dirtiedBy: {} } as ByThread;
   let memory = 0;
   subjects.forEach(({ prefix }, index) => {
     const [old, now] = [before[index]!, after[index]!]; // one for each subject
-    for (const kind of ['cpuUs', 'gcUs', 'dirtiedBy'] as const) {
+    for (const kind of COUNTED) {
       for (const [name, all] of now[kind]) cost[kind][prefix + name] = (all - (old[kind].get(name) ?? 0)) / count;
     }
     memory += now.memoryBytes;

@@ -1,22 +1,24 @@
-// Runs first in every thread of a process that is measured (`node --require`): says which thread of the kernel it is,
-// counts garbage collection, and profiles on command. Commands come by SIGUSR2 to the main thread, which reads
-// its command's file and tells the other threads; each writes its answer to a file. It changes nothing else.
+// Runs first in every thread of a process that is measured (`node --require`): says which thread of the kernel it is, and
+// on command counts what is allocated and collected, or profiles. Between commands it does nothing. Commands come by
+// SIGUSR2 to the main thread, which reads its command's file and tells the other threads; each writes its answer to a file.
 
 import fs = require('node:fs');
 import inspector = require('node:inspector');
 import path = require('node:path');
-import perfHooks = require('node:perf_hooks');
+import v8 = require('node:v8');
 import worker = require('node:worker_threads');
 
 interface Command {
-  readonly action: 'report' | 'profile' | 'end';
+  readonly action: 'begin' | 'report' | 'profile' | 'end';
   readonly number: number;
 }
 
 interface ThreadWork {
   readonly name: string;
   readonly file: string;
-  gcMs: number;
+  collections: v8.GCProfiler | null;
+  /** Bytes of the heap in use when counting began. */
+  usedBytes: number;
   session: inspector.Session | null;
 }
 
@@ -34,10 +36,7 @@ function instrument(place: string): void {
     const helpers = fs.readdirSync('/proc/self/task').filter((task) => task !== tid);
     for (const helper of helpers) fs.writeFileSync(path.join(place, `thread-${pid}-${helper}`), 'v8');
   }
-  const work: ThreadWork = { name, file: `${pid}-${tid}`, gcMs: 0, session: null };
-  new perfHooks.PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) work.gcMs += entry.duration;
-  }).observe({ entryTypes: ['gc'] });
+  const work: ThreadWork = { name, file: `${pid}-${tid}`, collections: null, usedBytes: 0, session: null };
   const channel = new worker.BroadcastChannel(CHANNEL);
   channel.onmessage = (event: unknown) => obey(place, work, (event as { data: Command }).data);
   channel.unref();
@@ -63,7 +62,12 @@ function obey(place: string, work: ThreadWork, { action, number }: Command): voi
     fs.writeFileSync(`${file}.part`, JSON.stringify(value));
     fs.renameSync(`${file}.part`, file);
   };
-  if (action === 'report') answer({ name: work.name, gcMs: work.gcMs });
+  if (action === 'begin') {
+    work.collections = new v8.GCProfiler();
+    work.collections.start();
+    work.usedBytes = v8.getHeapStatistics().used_heap_size;
+    answer({ name: work.name });
+  } else if (action === 'report') answer({ name: work.name, ...heapWork(work) });
   else if (action === 'profile') {
     work.session = new inspector.Session();
     work.session.connect();
@@ -77,4 +81,21 @@ function obey(place: string, work: ThreadWork, { action, number }: Command): voi
       work.session = null;
     });
   }
+}
+
+/** What was allocated between two collections is what the heap grew by; the time of collections is said by V8. */
+function heapWork(work: ThreadWork): { gcUs: number; allocatedBytes: number } {
+  const statistics = work.collections?.stop()?.statistics ?? [];
+  work.collections = null;
+  let gcUs = 0;
+  let allocatedBytes = 0;
+  let usedBytes = work.usedBytes;
+  for (const { cost, beforeGC, afterGC } of statistics) {
+    gcUs += cost;
+    // A collection within another one ends first: then the outer one begins with more than is left.
+    allocatedBytes += Math.max(0, beforeGC.heapStatistics.usedHeapSize - usedBytes);
+    usedBytes = afterGC.heapStatistics.usedHeapSize;
+  }
+  allocatedBytes += Math.max(0, v8.getHeapStatistics().used_heap_size - usedBytes);
+  return { gcUs, allocatedBytes };
 }

@@ -16,6 +16,8 @@ export interface Prepared {
   readonly body: Buffer | null;
   /** HEAD: lengths are said and not sent. */
   readonly isHead: boolean;
+  /** The answer is kept, as text. */
+  readonly isKept?: boolean;
 }
 
 export interface ConnectionEvents {
@@ -34,6 +36,8 @@ const IN_HEAD = -1;
 export class Connection {
   /** When the request in flight was due, in microseconds; whoever sends sets it. */
   begunUs = 0;
+  /** Head and body of the last answer, if it was to be kept. */
+  answer = '';
   private socket: net.Socket;
   private request: Prepared | null = null;
   private head: Buffer = Buffer.alloc(0);
@@ -53,6 +57,7 @@ export class Connection {
 
   send(request: Prepared): void {
     this.request = request;
+    this.answer = '';
     if (request.body === null) this.socket.write(request.head);
     else {
       this.socket.cork();
@@ -105,6 +110,7 @@ export class Connection {
 
   private receive(piece: Buffer): void {
     this.events.received(piece.length);
+    if (this.request?.isKept === true) this.answer += piece.latin1Slice();
     if (this.remaining === IN_HEAD) {
       if (!this.readHead(piece)) return;
     } else if (this.remaining === CHUNKED) this.readChunks(piece);

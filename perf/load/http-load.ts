@@ -1,46 +1,17 @@
 // A load generator, run as a process of its own: raw sockets, requests signed before the clock runs, answers only
 // counted. Closed loop: each client asks again when it has its answer. Open loop: requests are due at a fixed rate, and
-// latency counts from when a request was due, so that waiting for a free connection is not hidden. Takes its task as
-// JSON in the first argument and prints its result as JSON.
+// latency counts from when a request was due, so that waiting for a free connection is not hidden.
 
-import { Histogram, type HistogramData } from '../histogram.js';
-import { Connection, type Endpoint, type Prepared } from './connection.js';
-import { type Credentials, presign } from './presign.js';
-
-export type S3Op = 'get' | 'put' | 'head' | 'delete' | 'list' | 'mixed' | 'bucket';
-
-export interface LoadTask extends Endpoint {
-  readonly op: S3Op;
-  readonly bucket: string;
-  readonly keys: number;
-  /** The first of them, where several processes share. */
-  readonly firstKey: number;
-  readonly bodyBytes: number;
-  readonly clients: number;
-  readonly seconds: number;
-  /** Requests a second; 0: closed loop. */
-  readonly rate: number;
-  /** Each key once and no more, even if there is time. */
-  readonly once: boolean;
-  readonly credentials: Credentials;
-}
-
-export interface LoadResult {
-  readonly requests: number;
-  readonly errors: number;
-  readonly firstError: string;
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly latency: HistogramData;
-  /** Seconds of processor time that the generator itself took. */
-  readonly cpuSeconds: number;
-  /** Requests that were due and never sent, because the server is slower than the rate. */
-  readonly unsent: number;
-}
+import { Histogram } from '../histogram.js';
+import { Connection, type Prepared } from './connection.js';
+import { giveResult, readyToGo, taskOf } from './parent.js';
+import { presign } from './presign.js';
+import { keyName, type LoadResult, type LoadTask, type S3Op, WARM_KEYS } from './s3-task.js';
 
 const STRIDE = 7919;
 /** Larger bodies are sent from the one buffer that all requests share. */
 const INLINE_BODY_BYTES = 65_536;
+const INLINE_BYTES = 1 << 26;
 const LIST_PAGE = 1000;
 const MIXED_LIST_PAGE = 100;
 const TICK_MS = 1;
@@ -52,15 +23,17 @@ const ANSWER_SECONDS = 10;
 const MIX: readonly S3Op[] = [...Array<S3Op>(14).fill('get'), ...Array<S3Op>(4).fill('put'), 'head', 'list'];
 
 function prepare(task: LoadTask): Prepared[] {
+  const isInline = task.bodyBytes <= INLINE_BODY_BYTES && task.bodyBytes * task.keys <= INLINE_BYTES;
   const host = task.port === (task.tls ? 443 : 80) ? task.host : `${task.host}:${task.port}`;
   const body = Buffer.alloc(task.bodyBytes, 'x');
   const methods = { get: 'GET', put: 'PUT', head: 'HEAD', delete: 'DELETE', list: 'GET', bucket: 'PUT' } as const;
   return Array.from({ length: task.keys }, (_, index) => {
     const op = task.op === 'mixed' ? MIX[index % MIX.length]! : task.op;
     const method = methods[op as Exclude<S3Op, 'mixed'>];
-    const name = `bench/${String(task.firstKey + index).padStart(7, '0')}`;
+    const name = keyName(task.layout, task.firstKey + index);
+    const prefix = encodeURIComponent(name.slice(0, name.indexOf('/') + 1));
     const page = task.op === 'mixed' ? MIXED_LIST_PAGE : LIST_PAGE;
-    const query = `list-type=2&max-keys=${page}&prefix=bench%2F&start-after=${encodeURIComponent(name)}`;
+    const query = `list-type=2&max-keys=${page}&prefix=${prefix}&start-after=${encodeURIComponent(name)}`;
     const isBucket = op === 'list' || op === 'bucket';
     const path = isBucket ? `/${task.bucket}` : `/${task.bucket}/${name}`;
     const target = presign(method, host, path, task.credentials, op === 'list' ? query : '');
@@ -68,14 +41,14 @@ function prepare(task: LoadTask): Prepared[] {
     const empty = op === 'bucket' ? 'Content-Length: 0\r\n' : '';
     const head = Buffer.from(`${method} ${target} HTTP/1.1\r\nHost: ${host}\r\n${length}${empty}\r\n`);
     if (op !== 'put') return { head, body: null, isHead: op === 'head' };
-    if (body.length > INLINE_BODY_BYTES) return { head, body, isHead: false };
+    if (!isInline) return { head, body, isHead: false };
     return { head: Buffer.concat([head, body]), body: null, isHead: false };
   });
 }
 
 class Load {
   private readonly latency = new Histogram();
-  private readonly requests: Prepared[];
+  private readonly windows: Histogram[] = [];
   private readonly idle: Connection[] = [];
   private readonly connections: Connection[] = [];
   private readonly sent = new Set<Connection>();
@@ -86,16 +59,19 @@ class Load {
   private beginUs = 0;
   private endUs = 0;
   private lastUs = 0;
+  private longestGapUs = 0;
   private finish: () => void = () => {};
 
-  constructor(private readonly task: LoadTask) {
-    this.requests = prepare(task);
-  }
+  constructor(
+    private readonly task: LoadTask,
+    private readonly requests: readonly Prepared[],
+  ) {}
 
   async run(): Promise<LoadResult> {
     const { task } = this;
     const cpu = process.cpuUsage();
     this.beginUs = nowUs();
+    this.lastUs = this.beginUs;
     this.endUs = this.beginUs + task.seconds * 1e6;
     const finished = new Promise<void>((resolve) => {
       this.finish = resolve;
@@ -115,15 +91,17 @@ class Load {
       latency: this.latency.data(),
       cpuSeconds: (user + system) / 1e6,
       unsent: task.rate > 0 ? Math.max(0, Math.floor(task.rate * task.seconds) - this.issued) : 0,
+      longestGapUs: this.longestGapUs,
+      windows: Array.from(this.windows, (window) => (window ?? new Histogram()).data()),
     };
   }
 
   ready(connection: Connection, failure: string | null): void {
     const now = nowUs();
     if (this.sent.delete(connection)) {
-      this.lastUs = now;
-      if (failure === null) this.latency.record(now - connection.begunUs);
+      if (failure === null) this.record(now, now - connection.begunUs);
       else this.fail(failure);
+      this.lastUs = now;
     }
     const dueUs = this.nextDueUs(now);
     if (dueUs >= 0 && dueUs <= now) this.send(connection, dueUs);
@@ -135,6 +113,20 @@ class Load {
 
   received(count: number): void {
     this.bytes += count;
+  }
+
+  private record(now: number, us: number): void {
+    this.latency.record(us);
+    this.longestGapUs = Math.max(this.longestGapUs, now - this.lastUs);
+    const { windowMs } = this.task;
+    if (windowMs === 0) return;
+    const index = Math.floor((now - this.beginUs) / (windowMs * 1000));
+    let window = this.windows[index];
+    if (window === undefined) {
+      window = new Histogram();
+      this.windows[index] = window;
+    }
+    window.record(us);
   }
 
   private fail(failure: string): void {
@@ -189,5 +181,19 @@ function nowUs(): number {
   return performance.now() * 1000;
 }
 
-const task = JSON.parse(process.argv[2] ?? 'null') as LoadTask;
-process.stdout.write(`${JSON.stringify(await new Load(task).run())}\n`);
+/** The same load for a while; where each key is good for one request, on keys that are behind those to be measured. */
+async function warm(task: LoadTask, requests: readonly Prepared[]): Promise<void> {
+  if (task.warmSeconds === 0) return;
+  const like = { ...task, seconds: task.warmSeconds, rate: 0, windowMs: 0 };
+  if (!task.once) await new Load(like, requests).run();
+  else {
+    const others = { ...like, firstKey: task.firstKey + task.keys, keys: WARM_KEYS };
+    await new Load(others, prepare(others)).run();
+  }
+}
+
+const task = taskOf<LoadTask>();
+const requests = prepare(task);
+await warm(task, requests);
+await readyToGo();
+giveResult(await new Load(task, requests).run());

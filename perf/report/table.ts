@@ -1,9 +1,23 @@
 // Results as a table for people.
 
-import { type Cost, type Result, ratio } from '../figures.js';
+import { type Cost, type Result, ratio, total } from '../figures.js';
 import { formatNumber, formatSize, formatUs } from '../units.js';
 
-const HEAD = ['figure', 'value', 'unit', 'limit x', 'p50', 'p99', 'p99.9', 'max', 'cpu us/op', 'written/op', 'memory'];
+const HEAD = [
+  'figure',
+  'value',
+  'unit',
+  'limit x',
+  'p50',
+  'p99',
+  'p99.9',
+  'max',
+  'cpu us/op',
+  'gc us/op',
+  'alloc/op',
+  'written/op',
+  'memory',
+];
 /** Threads that took less than this of an operation are left out of the table; JSON has them. */
 const SHOWN_US = 0.5;
 const MANY = 1e7;
@@ -22,6 +36,8 @@ export function formatResults(results: readonly Result[]): string {
             us === undefined ? '' : formatUs(us),
           )),
       cost === undefined ? '' : formatCpu(cost),
+      cost === undefined ? '' : formatNumber(total(cost.gcUs)),
+      cost === undefined ? '' : formatSize(Math.round(total(cost.allocatedBytes))),
       cost === undefined ? '' : formatSize(Math.round(cost.writtenBytes)),
       cost === undefined ? '' : formatSize(cost.memoryBytes),
     ];

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { benchmarkBlocks } from '../../node/block/benchmark.js';
 import { benchWal } from '../../node/raft/wal.bench.js';
 import { channelBench } from '../../workers/channel.bench.js';
-import type { Figure, Latency, Limit } from '../figures.js';
+import { type Figure, type Latency, type Limit, NO_COST } from '../figures.js';
 import { copies } from '../limits.js';
 import { formatSize } from '../units.js';
 import { measureCase } from './case.js';
@@ -46,7 +46,7 @@ async function channels(seconds: number): Promise<Figure[]> {
     value: requestsPerSecond,
     limits: [],
     latency: latency(p50Us, p99Us),
-    cost: { cpuUs: { 'both threads': cpuUs }, gcUs: {}, writtenBytes: 0, dirtiedBy: {}, memoryBytes: 0 },
+    cost: { ...NO_COST, cpuUs: { 'both threads': cpuUs } },
   }));
 }
 

@@ -65,7 +65,10 @@ test('the probability is that of the exact test of Mann and Whitney', () => {
 test('the page and the table hold every figure, and the page loads nothing', () => {
   const histogram = new Histogram();
   for (let us = 1; us < 1000; us++) histogram.record(us);
-  const curve = [1, 16].map((x) => ({ ...figure(`get <${x}>`, x * 10, 200), curve: { name: 'get', x } }));
+  const curve = [1, 16].map((x) => ({
+    ...figure(`get <${x}>`, x * 10, 200),
+    curve: { name: 'get', x, over: 'clients' as const },
+  }));
   const results = combineRounds([[{ ...curve[0]!, latency: latencyOf(histogram) }, curve[1]!]]);
   const page = htmlPage(results, { date: 'today', machine: 'a machine' });
   assert.match(page, /get &#60;1&#62;/);

@@ -11,12 +11,13 @@ import type { Figure } from '../../perf/figures.js';
 import { Observatory } from '../../perf/instrument/observed.js';
 import { measureMicro } from '../../perf/scenarios/micro.js';
 import { measureMount } from '../../perf/scenarios/mount.js';
-import { measureS3, nodeTarget } from '../../perf/scenarios/s3.js';
+import { measureS3 } from '../../perf/scenarios/s3.js';
+import { nodeTarget } from '../../perf/scenarios/s3-target.js';
 import { killNodes, type NodeTarget, nodePid, startNode } from '../../perf/servers.js';
-import { QUICK_MOUNT, QUICK_S3 } from '../../perf/suites.js';
+import { QUICK_S3, quickMount } from '../../perf/suites.js';
 
-const SECONDS = 0.1;
-const SMALL_MOUNT = QUICK_MOUNT.map((load) => ({ ...load, files: 8 }));
+const TIMES = { seconds: 0.1, warmSeconds: 0.05 };
+const SMALL_MOUNT = quickMount().map((load) => ({ ...load, files: 8 }));
 const PERF = fileURLToPath(new URL('../../perf/index.js', import.meta.url));
 let observatory: Observatory;
 let target: NodeTarget;
@@ -40,15 +41,17 @@ function assertMeasured(figures: readonly Figure[]): void {
 }
 
 test('every S3 load gives a figure with limits, latencies and the cost by thread', async () => {
-  const loads = QUICK_S3.map((load) => ({
-    ...load,
-    keys: Math.min(load.keys, 50),
-    clients: Math.min(load.clients, 8),
-  }));
-  const figures = await measureS3(nodeTarget(target, observatory), [...loads, { ...loads[1]!, rate: 200 }], SECONDS);
-  assert.strictEqual(figures.length, loads.length + 1);
+  const loads = QUICK_S3.map((load) => {
+    const clients = Math.min(load.clients, 8);
+    return load.op === 'multipart' ? { ...load, clients } : { ...load, clients, keys: Math.min(load.keys, 50) };
+  });
+  const open = { op: 'get', bodyBytes: 4096, clients: 8, keys: 50, rate: 200 } as const;
+  const figures = await measureS3(nodeTarget(target, observatory), [...loads, open], TIMES);
+  // Uploads in parts give a figure of their completions besides.
+  assert.strictEqual(figures.length, loads.length + 2);
   assertMeasured(figures);
   for (const { name, latency, cost } of figures) {
+    if (name.endsWith('completions')) continue;
     assert(latency !== undefined && latency.p50Us > 0 && latency.p50Us <= latency.maxUs!, name);
     const threads = Object.keys(cost?.cpuUs ?? {});
     for (const thread of ['main', 'meta/0', 'block/0']) assert(threads.includes(thread), `${name}: ${threads}`);
@@ -56,6 +59,7 @@ test('every S3 load gives a figure with limits, latencies and the cost by thread
   }
   const put = figures[0]!.cost!;
   assert(put.cpuUs['meta/0']! > 0, 'the meta thread worked');
+  assert(put.allocatedBytes['meta/0']! > 100, `${put.allocatedBytes['meta/0']} bytes allocated in the meta thread`);
   assert(
     Object.values(put.dirtiedBy).some((bytes) => bytes > 1024),
     JSON.stringify(put.dirtiedBy),
@@ -63,21 +67,21 @@ test('every S3 load gives a figure with limits, latencies and the cost by thread
 });
 
 test('every load on a mount gives a figure with limits and the cost in node and mount', async () => {
-  const figures = await measureMount({ target, observatory }, SMALL_MOUNT, SECONDS);
+  const figures = await measureMount({ target, observatory }, SMALL_MOUNT, TIMES);
   assert.strictEqual(figures.length, SMALL_MOUNT.length);
   assertMeasured(figures);
   for (const { name, cost } of figures) assert((cost?.cpuUs['mount main'] ?? 0) > 0, name);
 });
 
 test('every part by itself gives a figure', async () => {
-  const figures = await measureMicro(SECONDS);
+  const figures = await measureMicro(TIMES.seconds);
   assert(figures.length > 30, `${figures.length} figures`);
   assertMeasured(figures);
 });
 
 test('an open loop counts from when a request was due, also when the server is slower than the rate', async () => {
   const load = { op: 'list', bodyBytes: 10, clients: 1, keys: 500, rate: 5000 } as const;
-  const [figure] = await measureS3(nodeTarget(target, observatory), [load], 0.2);
+  const [figure] = await measureS3(nodeTarget(target, observatory), [load], { seconds: 0.2, warmSeconds: 0 });
   assert(figure!.value < load.rate, `${figure!.value} listings a second`);
   // With one connection, the last answered requests were due long before the server could begin them.
   assert(figure!.latency!.maxUs! > 100_000, `the longest took ${figure!.latency!.maxUs} us`);
