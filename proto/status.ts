@@ -58,7 +58,10 @@ export function statusName(status: number): string {
   return names[status] ?? `status ${status}`;
 }
 
-/** An operation that failed for a reason of the world's. `message` says what, on what, and what to do. */
+/**
+ * An operation that failed for a reason of the world's. `message` says what, on what, and what to do. It has no stack: a
+ * name that is not there is an everyday answer, and to walk the stack took longer than to look the name up.
+ */
 export class OfsError extends Error {
   override name = 'OfsError';
 
@@ -66,7 +69,10 @@ export class OfsError extends Error {
     readonly status: Status,
     message: string,
   ) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message);
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

@@ -1,6 +1,7 @@
 // One raft group's state machine, on its owner thread: runs reads and transactions on the pending state, proposes the
 // write sets, applies what is committed to LMDB. Every answer, also an error, a read or a retry's, leaves only when the
-// newest proposal in the state that it was made from is applied; the answers of one applied batch leave together.
+// newest proposal in the state that it was made from is committed: before it is applied, where few wait, since then they
+// wait for the time that LMDB takes; with the others of its batch when that is applied, where many do.
 
 import assert from 'node:assert';
 import { DecodeError, Reader, Writer } from '../../proto/codec.js';
@@ -24,6 +25,8 @@ const NOTHING = Buffer.alloc(0);
 /** Of whichever group of the thread is running: what is in them is used in the same turn. */
 const bodyWriter = new Writer(4096, limits.frameBodyBytes);
 const payloadWriter = new Writer(64 * 1024, limits.raftEntryBytes);
+/** Answers of a batch that leave before it is applied. */
+const EARLY_ANSWERS = 4;
 /** What an entry takes in the log beyond its payload, roughly. */
 const ENTRY_OVERHEAD_BYTES = 32;
 
@@ -32,8 +35,8 @@ export interface GroupOptions {
   /** The partition whose inodes the group makes. */
   readonly partition: number;
   readonly engine: Engine;
-  /** Whether this node may answer reads of the group by its lease. */
-  readonly mayRead: () => boolean;
+  /** Whether this node may answer for the group without asking the others. */
+  readonly holdsLease: () => boolean;
   readonly monotonic: Monotonic;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
@@ -76,6 +79,8 @@ export class MetaGroup implements StateMachine {
   /** Proposed and neither applied nor dropped, in order of the log; those before `first` are done with. */
   private proposals: Proposal[] = [];
   private first = 0;
+  /** Proposals up to here are committed and their answers have left, applied or not. */
+  private answered = 0;
   private readonly longs = new Set<LongTransaction>();
   private waiting = 0;
   private at: AppliedState;
@@ -227,6 +232,23 @@ export class MetaGroup implements StateMachine {
       await this.run(() => undefined);
     }
     throw new OfsError(Status.BUSY, `a long transaction of group ${this.id} was overtaken each time: try again later`);
+  }
+
+  /**
+   * Whoever reads locally must not miss what was answered, and asks this thread until it is applied; so many answers, which
+   * mean many readers, do not leave early.
+   */
+  committed(index: number): void {
+    let count = 0;
+    for (let at = this.first; at < this.proposals.length && this.proposals[at]!.index <= index; at++) {
+      count += this.proposals[at]!.waiters.length;
+    }
+    if (count === 0 || count > EARLY_ANSWERS) return;
+    this.raftGroup.acknowledging(index);
+    this.answered = index;
+    for (let at = this.first; at < this.proposals.length && this.proposals[at]!.index <= index; at++) {
+      this.settle(this.proposals[at]!, true);
+    }
   }
 
   apply(entries: readonly CommittedEntry[]): void {
@@ -406,7 +428,7 @@ export class MetaGroup implements StateMachine {
       if (leading) return refused(Status.BUSY, `the log of group ${this.id} takes no more now: try again later`);
       return refused(Status.NOT_LEADER, `this node does not lead group ${this.id}`);
     }
-    assert(index > (this.newest()?.index ?? this.at.index), 'proposals rise');
+    assert(index > Math.max(this.newest()?.index ?? 0, this.at.index, this.answered), 'proposals rise');
     this.state.keep();
     proposal.index = index;
     this.proposals.push(proposal);
@@ -422,7 +444,7 @@ export class MetaGroup implements StateMachine {
 
   /** Without a lease, an entry that changes nothing shows, once committed, that this node led when it was proposed. */
   private barrier(): Proposal | undefined {
-    if (this.options.mayRead()) return undefined;
+    if (this.options.holdsLease()) return undefined;
     const proposal = this.state.begin();
     this.state.keep();
     proposal.index = this.raftGroup.propose(NOTHING);
@@ -435,8 +457,10 @@ export class MetaGroup implements StateMachine {
     return proposal;
   }
 
+  /** The last proposal of which it is not certain that it will be. */
   private newest(): Proposal | undefined {
-    return this.pending === 0 ? undefined : this.proposals[this.proposals.length - 1];
+    const last = this.proposals[this.proposals.length - 1];
+    return this.pending === 0 || last!.index <= this.answered ? undefined : last; // pending > 0
   }
 
   private wait(proposal: Proposal, waiter: Waiter): void {

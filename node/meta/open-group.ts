@@ -22,7 +22,7 @@ export interface GroupSurroundings {
   readonly bootId: string;
   readonly logic: MetaLogic;
   readonly clusterInfo: ClusterInfo;
-  readonly mayRead: (group: number) => boolean;
+  readonly holdsLease: (group: number) => boolean;
   readonly monotonic: Monotonic;
   readonly wallClock: () => number;
   readonly warn: (message: string) => void;
@@ -66,7 +66,7 @@ export class OpenGroup {
       id,
       partition,
       engine: this.engine,
-      mayRead: () => surroundings.mayRead(id),
+      holdsLease: () => surroundings.holdsLease(id),
       monotonic,
       wallClock,
       hashTarget: surroundings.logic.hashTarget,

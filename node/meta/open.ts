@@ -9,7 +9,7 @@ import { MetaService, type MetaServiceOptions } from './service.js';
 
 export const logic: MetaLogic = operations;
 
-export type OpenMetaOptions = Omit<MetaServiceOptions, 'logic' | 'openRaft' | 'mayRead'> & {
+export type OpenMetaOptions = Omit<MetaServiceOptions, 'logic' | 'openRaft' | 'holdsLease'> & {
   /** Memory of `createLeases`, shared by the threads of the process. */
   readonly leases: SharedArrayBuffer;
 };
@@ -30,7 +30,7 @@ export async function openMetaService(options: OpenMetaOptions): Promise<OpenedM
   const service = new MetaService({
     ...options,
     logic,
-    mayRead: (group) => lease.mayRead(group),
+    holdsLease: (group) => lease.inForce(group),
     openRaft: (directory) => openRaftHost({ directory, leases, warn, fatal }),
   });
   const ready = service.start();

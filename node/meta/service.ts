@@ -44,7 +44,7 @@ export interface MetaServiceOptions {
   readonly logic: MetaLogic;
   readonly openRaft: (directory: string) => Promise<RaftHost>;
   /** Whether the lease of a group lets this node answer reads. */
-  readonly mayRead: (group: number) => boolean;
+  readonly holdsLease: (group: number) => boolean;
   /** Resolves when the blobs' tombstones are on disk. */
   readonly deleteBlobs: (blobs: readonly DeletedBlob[]) => Promise<void>;
   readonly clusterInfo: ClusterInfo;
@@ -89,7 +89,7 @@ export class MetaService {
 
   /** Resolves when every group leads. */
   async start(): Promise<void> {
-    const { directory, thread, bootId, clusterInfo, mayRead, warn } = this.options;
+    const { directory, thread, bootId, clusterInfo, holdsLease, warn } = this.options;
     const raft = await this.options.openRaft(path.join(directory, 'meta', String(thread), 'wal'));
     const monotonic = this.options.monotonic ?? (() => performance.now());
     const wallClock = this.options.wallClock ?? (() => Date.now());
@@ -97,7 +97,7 @@ export class MetaService {
     const progress = { loggedBytes: 0 };
     const { reserve } = this;
     reserve.ensure();
-    this.surroundings = { raft, bootId, logic, clusterInfo, mayRead, monotonic, wallClock, warn, reserve, progress };
+    this.surroundings = { raft, bootId, logic, clusterInfo, holdsLease, monotonic, wallClock, warn, reserve, progress };
     const root = await this.addGroup(0, 0);
     const volumes = allVolumes(root.group.state);
     await Promise.all(volumes.map((volume) => this.addGroup(volume.group, volume.partition)));

@@ -12,6 +12,11 @@ export interface StateMachine {
   /** Index of the last entry applied, from the engine. 0 when new. */
   readonly appliedIndex: number;
   readonly appliedTerm: number;
+  /**
+   * Entries up to `index` are committed and will be applied at the end of this turn. Nothing takes them back: answers that
+   * stand on them may leave now, if `RaftGroup.acknowledging` was called first.
+   */
+  committed(index: number): void;
   /** Applies entries in order, in one transaction of the engine that also records index and term. Synchronous. */
   apply(entries: readonly CommittedEntry[]): void;
   /** This node leads the group from now on (the first entry of its term is applied), or no longer does. */
@@ -39,6 +44,8 @@ export interface RaftGroup {
    * synced the log: all proposals of one turn of the event loop share one write.
    */
   propose(payload: Uint8Array): number;
+  /** Other threads do not read the group locally until entries up to this index, which are committed, are applied. */
+  acknowledging(index: number): void;
   /** The log up to this index is in a checkpoint and may be cut. */
   compact(index: number): void;
 }

@@ -3,7 +3,8 @@
 // is told it may read was told so by a record that was whole and in force at that moment; a record that is not there
 // allows nothing. What a lease rests on is the writer's to know.
 //
-//   word 0 sequence   1 group + 1 (0: free)   2,3 term   4,5 deadline in µs   6,7 applied index   (low word, high word)
+//   word 0 sequence   1 group + 1 (0: free)   2,3 term   4,5 deadline in µs   6,7 applied index   8,9 acknowledged index
+//   (low word, high word)
 //
 // The table is a hash table that never gives a place back: a group keeps its place when its lease is gone.
 
@@ -11,13 +12,14 @@ import assert from 'node:assert';
 import { performance } from 'node:perf_hooks';
 import { limits } from '../../proto/limits.js';
 
-const WORDS = 8;
+const WORDS = 10;
 const SLOTS = 2 * limits.raftGroupsPerThread;
 const SEQUENCE = 0;
 const GROUP = 1;
 const TERM = 2;
 const DEADLINE = 4;
 const APPLIED = 6;
+const ACKNOWLEDGED = 8;
 const WORD = 0x1_0000_0000;
 
 /** The deadline of a group of one, which has nobody to lose its lease to. */
@@ -28,6 +30,11 @@ export interface Lease {
   /** Microseconds of the monotonic clock (`monotonicUs`); 0 for no lease. */
   deadlineUs: number;
   appliedIndex: number;
+}
+
+export interface LeaseRecord extends Lease {
+  /** Above `appliedIndex`: answers have left that stand on entries which a snapshot does not show yet. */
+  acknowledgedIndex: number;
 }
 
 /** Memory for the leases of a process: zeros, no lease. */
@@ -79,15 +86,17 @@ export class LeaseWriter {
     this.store(base + TERM, lease.term);
     this.store(base + DEADLINE, lease.deadlineUs);
     this.store(base + APPLIED, lease.appliedIndex);
+    this.store(base + ACKNOWLEDGED, lease.appliedIndex);
     Atomics.add(words, base + SEQUENCE, 1);
   }
 
+  /** From now on answers may leave that stand on entries up to `index`, applied or not. */
+  acknowledging(group: number, index: number): void {
+    this.note(group, ACKNOWLEDGED, index);
+  }
+
   applied(group: number, index: number): void {
-    const { words } = this;
-    const base = this.claim(group);
-    Atomics.add(words, base + SEQUENCE, 1);
-    this.store(base + APPLIED, index);
-    Atomics.add(words, base + SEQUENCE, 1);
+    this.note(group, APPLIED, index);
   }
 
   /** No thread may read from here on. A group that never had a lease needs no place for that. */
@@ -95,6 +104,14 @@ export class LeaseWriter {
     const base = find(this.words, group);
     if (Atomics.load(this.words, base + GROUP) === 0) return;
     this.grant(group, { term: 0, deadlineUs: 0, appliedIndex: 0 });
+  }
+
+  private note(group: number, field: number, index: number): void {
+    const { words } = this;
+    const base = this.claim(group);
+    Atomics.add(words, base + SEQUENCE, 1);
+    this.store(base + field, index);
+    Atomics.add(words, base + SEQUENCE, 1);
   }
 
   private claim(group: number): number {
@@ -116,7 +133,7 @@ export class LeaseWriter {
 /** For any thread. */
 export class LeaseReader {
   private readonly words: Int32Array;
-  private readonly scratch: Lease = { term: 0, deadlineUs: 0, appliedIndex: 0 };
+  private readonly scratch: LeaseRecord = { term: 0, deadlineUs: 0, appliedIndex: 0, acknowledgedIndex: 0 };
 
   constructor(
     table: SharedArrayBuffer,
@@ -125,18 +142,23 @@ export class LeaseReader {
     this.words = new Int32Array(table);
   }
 
-  /**
-   * Whether a snapshot opened after this call has all that was acknowledged before it. Check after the request has
-   * arrived, once for each snapshot.
-   */
-  mayRead(group: number): boolean {
+  /** Whether this node answers for the group, whose state is that of its owner thread. */
+  inForce(group: number): boolean {
     if (!this.read(group, this.scratch)) return false;
     const { deadlineUs } = this.scratch;
     return deadlineUs === FOREVER || this.nowUs() < deadlineUs;
   }
 
+  /**
+   * Whether a snapshot opened after this call has all that was acknowledged before it. Check after the request has
+   * arrived, once for each snapshot.
+   */
+  mayRead(group: number): boolean {
+    return this.inForce(group) && this.scratch.acknowledgedIndex <= this.scratch.appliedIndex;
+  }
+
   /** Reads a group's record as one; false if it has none. A lease may have run out: `deadlineUs` says when. */
-  read(group: number, lease: Lease): boolean {
+  read(group: number, lease: LeaseRecord): boolean {
     const { words } = this;
     const base = find(words, group);
     if (Atomics.load(words, base + GROUP) === 0) return false;
@@ -145,6 +167,7 @@ export class LeaseReader {
       lease.term = this.load(base + TERM);
       lease.deadlineUs = this.load(base + DEADLINE);
       lease.appliedIndex = this.load(base + APPLIED);
+      lease.acknowledgedIndex = this.load(base + ACKNOWLEDGED);
       if ((sequence & 1) === 0 && Atomics.load(words, base + SEQUENCE) === sequence) return lease.deadlineUs !== 0;
     }
   }

@@ -132,6 +132,8 @@ class Loop implements StateMachine {
 
   dropped(): void {}
 
+  committed(): void {}
+
   propose(): void {
     const index = this.group!.propose(this.payload); // set before leadership comes
     this.sent.set(index, performance.now());

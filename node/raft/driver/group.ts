@@ -151,6 +151,12 @@ export class Group {
     if (stored !== null) step(this.raft, stored);
     for (const message of afterStore) step(this.raft, message);
     this.followRole();
+    if (this.leads && this.raft.log.hasCommitted) this.machine.committed(this.raft.log.committed);
+  }
+
+  acknowledging(index: number): void {
+    assert(this.leads && index <= this.raft.log.committed, 'only what is committed is acknowledged');
+    this.lease?.acknowledging(this.log.group, index);
   }
 
   /** Applies what the last `stage` found committed. */

@@ -91,6 +91,10 @@ class GroupHandle implements RaftGroup {
     return this.host.propose(this.group, payload);
   }
 
+  acknowledging(index: number): void {
+    this.group.acknowledging(index);
+  }
+
   compact(index: number): void {
     this.group.cut(index);
     this.host.wake(this.group);
@@ -305,7 +309,8 @@ export class Host implements RaftHost {
       this.fail(error as Error);
       return;
     }
-    this.pump();
+    // Answers that may leave before their entries are applied leave in microtasks queued before this one.
+    queueMicrotask(this.pumpNow);
   }
 
   private count(group: Group): void {

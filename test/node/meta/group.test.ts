@@ -38,6 +38,33 @@ test('reads, errors and answers that changed nothing leave only when the write t
   assert.deepStrictEqual(order, ['write', 'read', `error ${Status.EXIST}`, 'unchanged false']);
 });
 
+test('few answers leave when what they stand on is committed, many when it is applied', async (t) => {
+  const held = fresh(t);
+  let answered = 0;
+  const count = () => answered++;
+  const few = [held.ask(...create(held, 'a')), held.ask('lookup', { parent: held.root, name: 'a' })];
+  for (const asked of few) asked.then(count).catch(assert.fail);
+  await turn();
+  assert.strictEqual(answered, 0);
+  held.log.decide();
+  await Promise.all(few);
+  assert.strictEqual(held.log.acknowledged, held.log.last, 'readers of their own were told first');
+  assert.strictEqual(held.engine.applied().index, held.log.last - 1);
+  const { attr } = await held.ask('lookup', { parent: held.root, name: 'a' });
+  await assert.rejects(held.ask(...create(held, 'a')), refusedWith(Status.EXIST));
+  held.log.commit();
+  assert.deepStrictEqual((await held.ask('lookup', { parent: held.root, name: 'a' })).attr, attr);
+
+  answered = 0;
+  const many = Array.from({ length: 16 }, (_, at) => held.ask(...create(held, `many${at}`)).then(count));
+  await turn();
+  held.log.decide();
+  await turn();
+  assert.strictEqual(answered, 0);
+  held.log.commit();
+  await Promise.all(many);
+});
+
 test('with nothing under way a read is answered in the same turn', async (t) => {
   const held = fresh(t);
   let answered = false;

@@ -18,7 +18,9 @@ async function readUntilStopped({ directory, leases, group, root, words }: Reade
   while (Atomics.load(words, 2) === 0) {
     const acknowledged = Atomics.load(words, 0);
     const answer = local.read('lookup', group, { parent: root, name: 'f' });
-    if (answer === undefined || (acknowledged > 0 && answer.attr.mtime.sec < acknowledged)) stale++;
+    // While an answer is ahead of what is applied the meta thread has to be asked.
+    if (answer === undefined) continue;
+    if (acknowledged > 0 && answer.attr.mtime.sec < acknowledged) stale++;
     Atomics.add(words, 1, 1);
   }
   await local.close();

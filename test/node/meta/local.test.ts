@@ -75,7 +75,7 @@ test('without the lease nothing is answered, and a deleted volume is let go', as
   const local = openLocalMeta({ dataDirectory: directory, leases: node.leases });
   const read = () => local.read('getattr', group, { inode: root });
   assert.ok(read() !== undefined);
-  const lease = { term: 0, deadlineUs: 0, appliedIndex: 0 };
+  const lease = { term: 0, deadlineUs: 0, appliedIndex: 0, acknowledgedIndex: 0 };
   assert.ok(new LeaseReader(node.leases).read(group, lease));
   const writer = new LeaseWriter(node.leases);
   writer.clear(group);

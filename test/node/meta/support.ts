@@ -197,6 +197,18 @@ export class HeldLog implements RaftGroup, RaftHost {
     this.machine!.leadership(true, this.term);
   }
 
+  /** What was said of entries to be applied before readers of their own may read. */
+  acknowledged = 0;
+
+  acknowledging(index: number): void {
+    this.acknowledged = index;
+  }
+
+  /** All that waits is committed, and applied when `commit` is called. */
+  decide(): void {
+    this.machine!.committed(this.last);
+  }
+
   /** Commits and applies the first `count` proposals that wait. */
   commit(count = this.entries.length): void {
     const ready = this.entries.splice(0, count);
@@ -256,7 +268,7 @@ export function heldGroup(directory: string): HeldGroup {
     id: 1,
     partition: 1,
     engine,
-    mayRead: () => lease.holds,
+    holdsLease: () => lease.holds,
     monotonic: clock.read,
     wallClock: clock.read,
     hashTarget: logic.hashTarget,

@@ -182,7 +182,7 @@ test('a host whose log waits for room closes, and what was applied is there', as
 test('a group of one has a lease from its first applied entry until it is removed or closed', async () => {
   const leases = createLeases();
   const reader = new LeaseReader(leases);
-  const lease = { term: 0, deadlineUs: 0, appliedIndex: 0 };
+  const lease = { term: 0, deadlineUs: 0, appliedIndex: 0, acknowledgedIndex: 0 };
   const storage = new MemoryStorage();
   new LeaseWriter(leases).grant(1, { term: 1, deadlineUs: FOREVER, appliedIndex: 1 });
   const host = await inMemory(storage, { leases });
@@ -195,8 +195,9 @@ test('a group of one has a lease from its first applied entry until it is remove
   assert.strictEqual(reader.mayRead(1), true);
   group.propose(Buffer.from('x'));
   await until(() => machine.payloads.length === 1, 'applied');
+  assert.strictEqual(machine.heardOf, 2);
   assert(reader.read(1, lease));
-  assert.deepStrictEqual(lease, { term: 1, deadlineUs: FOREVER, appliedIndex: 2 });
+  assert.deepStrictEqual(lease, { term: 1, deadlineUs: FOREVER, appliedIndex: 2, acknowledgedIndex: 1 });
   host.removeGroup(2);
   assert.strictEqual(reader.mayRead(2), false);
   await host.close();

@@ -21,6 +21,12 @@ test('a lease allows reads until its deadline, and not at it', () => {
   assert.strictEqual(reader.mayRead(3), false);
   writer.grant(3, { term: 2, deadlineUs: FOREVER, appliedIndex: 7 });
   assert.strictEqual(reader.mayRead(3), true);
+  writer.acknowledging(3, 9);
+  writer.applied(3, 8);
+  assert.strictEqual(reader.mayRead(3), false, 'an answer has left that a snapshot does not show');
+  assert.strictEqual(reader.inForce(3), true);
+  writer.applied(3, 9);
+  assert.strictEqual(reader.mayRead(3), true);
   writer.clear(3);
   assert.strictEqual(reader.mayRead(3), false);
   writer.clear(4);
@@ -35,13 +41,14 @@ test('numbers of 53 bits and as many groups as a thread may have keep their own 
     const group = groupOf(number);
     writer.grant(group, { term: 2 ** 53 - 1 - number, deadlineUs: 2 ** 52 + number, appliedIndex: 2 ** 40 + number });
   }
-  const lease = { term: 0, deadlineUs: 0, appliedIndex: 0 };
+  const lease = { term: 0, deadlineUs: 0, appliedIndex: 0, acknowledgedIndex: 0 };
   for (let number = 0; number < limits.raftGroupsPerThread; number++) {
     assert(reader.read(groupOf(number), lease));
     assert.deepStrictEqual(lease, {
       term: 2 ** 53 - 1 - number,
       deadlineUs: 2 ** 52 + number,
       appliedIndex: 2 ** 40 + number,
+      acknowledgedIndex: 2 ** 40 + number,
     });
   }
 });

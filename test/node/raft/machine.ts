@@ -11,6 +11,8 @@ export class TestMachine implements StateMachine {
   readonly batches: number[] = [];
   leading = false;
   term = 0;
+  /** The last entry that was said to be committed. */
+  heardOf = 0;
   onApply: ((entries: readonly CommittedEntry[]) => void) | undefined;
 
   constructor(
@@ -28,6 +30,11 @@ export class TestMachine implements StateMachine {
     }
     this.batches.push(entries.length);
     this.onApply?.(entries);
+  }
+
+  committed(index: number): void {
+    assert(this.leading && index > this.appliedIndex, 'a leader hears of entries before they are applied');
+    this.heardOf = index;
   }
 
   leadership(leading: boolean, term: number): void {
