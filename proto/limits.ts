@@ -72,6 +72,12 @@ export const limits = {
   raftLearners: 64,
   raftInflightBytes: 16 * MIB,
   raftReadRounds: 16,
+  raftReadsWaiting: 65_536,
+  raftBatchMessages: 65_536,
+  raftSnapshotPieceBytes: 256 * KIB,
+  /** Snapshots that a node sends at once, and ticks after which a piece that was not answered is sent again. */
+  raftSnapshotsSending: 4,
+  raftPieceTicks: 5,
   /** How far behind the leader a learner may be to become a voter. */
   raftPromotionLagEntries: 1024,
   raftSnapshotTicks: 100,
@@ -259,6 +265,7 @@ export function assertLimits(): void {
   assert(limits.raftElectionTicks >= 3 * limits.raftHeartbeatTicks);
   assert(limits.raftInflightBytes >= limits.raftEntryBytes && limits.raftInflightBytes >= limits.raftMessageBytes);
   assert(limits.raftSnapshotTicks < limits.raftHoldTicks, 'a snapshot that hangs is sent again while the log is kept');
+  assert(limits.raftPieceTicks * 4 < limits.raftSnapshotTicks, 'a lost piece is sent again before its snapshot fails');
   assert(limits.raftTickEarlyMs < limits.raftTickMs);
   assert(limits.garbageAgeMs < limits.sessionEndedKeepMs);
   assert(limits.reclaimAgeMs >= 2 * limits.sessionLifetimeMs && limits.reclaimAgeMs > 2 * limits.requestTimeoutMs);

@@ -33,6 +33,10 @@ export const RecordKind = {
   ENTRY: 2,
   /** The group is gone from this log, with all its entries. */
   REMOVED: 3,
+  /** As STATE, and all entries before it are gone: a snapshot took their place. */
+  RESET: 4,
+  /** How often this log was opened so far. Of no group. */
+  START: 5,
 } as const;
 
 /** The body of a STATE record. */
@@ -47,6 +51,9 @@ export interface GroupState {
 }
 
 export const groupStateCodec: Codec<GroupState> = struct({ term: u53, vote: u32, firstIndex: u53, previousTerm: u53 });
+
+/** The body of a START record. */
+export const startCodec: Codec<{ readonly starts: number }> = struct({ starts: u53 });
 
 /** A record that holds a GroupState takes no more than this. */
 export const STATE_RECORD_BYTES = RECORD_HEADER_BYTES + 8 * 3 + 5;
@@ -151,7 +158,7 @@ export function readRecords(source: Buffer, start: number, end: number, onRecord
     const kind = source[at + 8]!;
     const next = at + RECORD_HEADER_BYTES + length;
     if (next > end) throw new DecodeError('log record runs past its batch');
-    if (kind < RecordKind.STATE || kind > RecordKind.REMOVED) throw new DecodeError(`log record of kind ${kind}`);
+    if (kind < RecordKind.STATE || kind > RecordKind.START) throw new DecodeError(`log record of kind ${kind}`);
     body.reset(source, at + RECORD_HEADER_BYTES, next);
     onRecord(kind, group, body, at, next - at);
     if (body.remaining !== 0) throw new DecodeError(`${body.remaining} bytes after the body of a log record`);

@@ -1,17 +1,74 @@
 // What the storage of a group and the raft driver of its thread are to each other. The driver (RaftHost) owns the log
 // and drives the pure core of every group of its thread; a group's state machine applies what was committed.
 
+import type { Buffer } from 'node:buffer';
+import type { Configuration } from '../../proto/raft/index.js';
+import type { Change, ChangeRefusal } from './core/index.js';
+
 export interface CommittedEntry {
   readonly index: number;
   readonly term: number;
   /** Empty for a leader's first entry and for configuration changes. Valid only while `apply` runs. */
   readonly payload: Buffer;
+  /** In force from this entry on: to be kept with index and term. */
+  readonly configuration?: Configuration;
+}
+
+/** A state that a state machine can be set to, and how many bytes it takes on its way. */
+export interface SnapshotInfo {
+  readonly index: number;
+  readonly term: number;
+  readonly configuration: Configuration;
+  readonly bytes: number;
+}
+
+export interface SnapshotReader {
+  /** Calls back once, never before it returns. The data is not changed afterwards. */
+  read(offset: number, length: number, onRead: (error: Error | null, data: Buffer) => void): void;
+  close(): void;
+}
+
+/** Receives a snapshot from its first byte to its last. Each of its calls back once, never before it returns. */
+export interface SnapshotWriter {
+  /** Bytes that were written. */
+  readonly received: number;
+  write(data: Buffer, onWritten: (error: Error | null) => void): void;
+  /** Checks all of it, and has it on disk beside what is in use. An error: it is no good, or there is no room. */
+  finish(onFinished: (error: Error | null) => void): void;
+  /** What was received, finished or not, is of no use. */
+  discard(): void;
+}
+
+/** An entry, and with it all before it. */
+export interface GroupStart {
+  readonly index: number;
+  readonly term: number;
+}
+
+/** Snapshots of a state machine: its checkpoints are what others are given. */
+export interface SnapshotStore {
+  /** The newest checkpoint. The log is cut only behind it. */
+  readonly newest: SnapshotInfo | null;
+  /** The newest checkpoint's bytes; they stay readable until it is closed, whatever becomes the newest meanwhile. */
+  open(): SnapshotReader;
+  /** Begins to receive a snapshot, in place of any that was received and not installed. */
+  receive(snapshot: SnapshotInfo): SnapshotWriter;
+  /**
+   * The state machine, and its newest checkpoint, become the snapshot that was finished; calls back when that is so on
+   * disk. The log names it already: when it does not come to its end the next start must, before it adds the group, if
+   * `RaftHost.logStart` names what was received. Errors end the process.
+   */
+  install(snapshot: GroupStart, onInstalled: (error: Error | null) => void): void;
 }
 
 export interface StateMachine {
   /** Index of the last entry applied, from the engine. 0 when new. */
   readonly appliedIndex: number;
   readonly appliedTerm: number;
+  /** The one in force at `appliedIndex`; absent for a group that is of this node alone. */
+  readonly configuration?: Configuration;
+  /** Absent for a group that is of this node alone. */
+  readonly snapshots?: SnapshotStore;
   /**
    * Entries up to `index` are committed and will be applied at the end of this turn. Nothing takes them back: answers that
    * stand on them may leave now, if `RaftGroup.acknowledging` was called first.
@@ -48,6 +105,26 @@ export interface RaftGroup {
   acknowledging(index: number): void;
   /** The log up to this index is in a checkpoint and may be cut. */
   compact(index: number): void;
+}
+
+/** What a group of several members can do besides. */
+export interface ReplicatedGroup extends RaftGroup {
+  /** The member that leads as far as this one knows; 0 for none. */
+  readonly leader: number;
+  /** The configuration in force: the newest in the log, committed or not. */
+  readonly members: Configuration;
+  /**
+   * A linearizable read at this member, whatever its role: `onRead` is called once, with an index, when the state that is
+   * applied holds all that was acknowledged anywhere before this call; with 0 if it never will. False: there is no
+   * leader to ask, or too many wait.
+   */
+  readIndex(onRead: (index: number) => void): boolean;
+  /** Proposes what some members shall be; returns the index, 0 if it is refused or changes nothing. */
+  change(changes: readonly Change[]): number;
+  /** Why `change` would refuse; null if it would not. */
+  changeRefusal(changes: readonly Change[]): ChangeRefusal | null;
+  /** Hands leadership to another voter. It has failed when this node still leads after an election timeout. */
+  transfer(to: number): void;
 }
 
 export interface RaftHost {

@@ -90,6 +90,11 @@ export class LeaseWriter {
     Atomics.add(words, base + SEQUENCE, 1);
   }
 
+  /** The lease that a group has lasts longer. */
+  extend(group: number, deadlineUs: number): void {
+    this.note(group, DEADLINE, deadlineUs);
+  }
+
   /** From now on answers may leave that stand on entries up to `index`, applied or not. */
   acknowledging(group: number, index: number): void {
     this.note(group, ACKNOWLEDGED, index);

@@ -3,3 +3,4 @@
 export * from './configuration.js';
 export * from './entry.js';
 export * from './message.js';
+export * from './peer.js';

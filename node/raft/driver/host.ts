@@ -5,15 +5,31 @@
 
 import assert from 'node:assert';
 import { limits } from '../../../proto/limits.js';
-import { ENTRY_OVERHEAD_BYTES } from '../../../proto/raft/index.js';
+import {
+  type Configuration,
+  ENTRY_OVERHEAD_BYTES,
+  type GroupMessage,
+  isLocal,
+  type Message,
+  MessageKind,
+  type PieceAnswer,
+  type SnapshotPiece,
+} from '../../../proto/raft/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
 import { RECORD_HEADER_BYTES } from '../../../proto/wal.js';
-import { tick } from '../core/index.js';
-import type { GroupStatus, RaftGroup, RaftHost, StateMachine } from '../interface.js';
+import { type Cancel, type Clock, systemClock } from '../clock.js';
+import type { Change } from '../core/index.js';
+import type { GroupStart, RaftHost, ReplicatedGroup, StateMachine } from '../interface.js';
 import { LeaseWriter } from '../lease.js';
 import { Wal, type WalStorage } from '../wal/index.js';
 import { Group } from './group.js';
-import { type Clock, systemClock, Ticker } from './ticker.js';
+import { GroupHandle } from './group-handle.js';
+import { Peers } from './peers.js';
+import type { OnRead } from './reads.js';
+import type { Surroundings } from './snapshot-traffic.js';
+import { Ticker } from './ticker.js';
+import { type Timing, timing } from './timing.js';
+import { noTransport, Outbox, type Transport, type TransportReceiver } from './transport.js';
 
 export interface RaftHostOptions {
   /** Where the log is; made if it is not there. One host at a time. */
@@ -27,6 +43,11 @@ export interface RaftHostOptions {
   /** Something that a person should know: a torn tail that was cut, a full disk. */
   readonly warn?: (message: string) => void;
   readonly clock?: Clock;
+  readonly timing?: Timing;
+  /** To the other nodes; without one no group has other members. */
+  readonly transport?: Transport;
+  /** Bytes of entries that a group applies in one turn. */
+  readonly applyBytes?: number;
   readonly random?: (bound: number) => number;
   readonly storage?: WalStorage;
   readonly segmentBytes?: number;
@@ -59,6 +80,7 @@ export async function openRaftHost(options: RaftHostOptions): Promise<Host> {
     ...(options.storage && { storage: options.storage }),
     ...(options.segmentBytes && { segmentBytes: options.segmentBytes }),
     ...(options.retryMs && { retryMs: options.retryMs }),
+    ...(options.clock && { clock: options.clock }),
     fatal: (error) => (relay.host === undefined ? fatal(error) : relay.host.fail(error)),
     warn,
     onStalled: () => relay.host?.stalled(),
@@ -67,46 +89,17 @@ export async function openRaftHost(options: RaftHostOptions): Promise<Host> {
   return relay.host;
 }
 
-/** A group's face to its state machine's service. */
-class GroupHandle implements RaftGroup {
-  constructor(
-    private readonly host: Host,
-    private readonly group: Group,
-  ) {}
-
-  get status(): GroupStatus {
-    const { raft, log, leads } = this.group;
-    return {
-      term: raft.term,
-      leading: leads,
-      lastIndex: raft.log.lastIndex,
-      commitIndex: raft.log.committed,
-      appliedIndex: raft.log.applied,
-      firstIndex: log.firstIndex,
-      full: this.host.full,
-    };
-  }
-
-  propose(payload: Uint8Array): number {
-    return this.host.propose(this.group, payload);
-  }
-
-  acknowledging(index: number): void {
-    this.group.acknowledging(index);
-  }
-
-  compact(index: number): void {
-    this.group.cut(index);
-    this.host.wake(this.group);
-    this.host.relieve();
-  }
-}
-
-export class Host implements RaftHost {
+export class Host implements RaftHost, TransportReceiver {
   private readonly groups = new Map<number, Group>();
   private readonly ticker: Ticker;
+  private readonly clock: Clock;
+  private readonly timing: Timing;
+  private readonly outbox: Outbox;
+  private readonly peers: Peers;
+  private readonly snapshots: Surroundings;
   private readonly lease: LeaseWriter | undefined;
   private readonly id: number;
+  private readonly applyBytes: number;
   /** Groups with something to do, in the order in which it came up. */
   private dirty: Group[] = [];
   private storing: Group[] = [];
@@ -117,7 +110,7 @@ export class Host implements RaftHost {
   private closing = false;
   private failed = false;
   private onIdle: (() => void) | undefined;
-  private proofTimer: NodeJS.Timeout | undefined;
+  private cancelProof: Cancel | undefined;
   private readonly pumpNow = (): void => this.pump();
   private readonly committed = (): void => this.storeDone();
 
@@ -126,9 +119,17 @@ export class Host implements RaftHost {
     private readonly options: RaftHostOptions,
     private readonly fatal: (error: Error) => void,
   ) {
+    const { transport = noTransport } = options;
     this.id = options.id ?? 1;
+    this.clock = options.clock ?? systemClock;
+    this.timing = options.timing ?? timing;
+    this.applyBytes = options.applyBytes ?? limits.raftApplyBytes;
     this.lease = options.leases === undefined ? undefined : new LeaseWriter(options.leases);
-    this.ticker = new Ticker(options.clock ?? systemClock, () => this.tick());
+    this.ticker = new Ticker(this.clock, this.timing.tickMs, () => this.tick());
+    this.outbox = new Outbox(transport);
+    this.peers = new Peers(this.timing.electionTicks);
+    this.snapshots = { transport, sending: 0 };
+    transport.attach(this);
   }
 
   /** Counts of the log's work since it was opened. */
@@ -145,7 +146,11 @@ export class Host implements RaftHost {
     return this.ticker.running;
   }
 
-  addGroup(group: number, machine: StateMachine): RaftGroup {
+  /**
+   * As RaftHost says. `forced`: the configuration that holds whatever the log says, for the one survivor of a group whose
+   * quorum is gone for good (core's RaftOptions.forced).
+   */
+  addGroup(group: number, machine: StateMachine, forced?: Configuration): ReplicatedGroup {
     assert(!this.closing && !this.groups.has(group), `group ${group} is here already`);
     if (this.removals.includes(group)) throw new OfsError(Status.BUSY, `group ${group} is being removed: try again`);
     const found = new Group({
@@ -155,10 +160,22 @@ export class Host implements RaftHost {
       machine,
       lease: this.lease,
       random: this.options.random ?? ((bound) => Math.floor(Math.random() * bound)),
+      timing: this.timing,
+      outbox: this.outbox,
+      snapshots: this.snapshots,
+      onWork: (worked) => this.wake(worked),
+      onFailure: (error) => this.fail(error),
+      forced,
     });
     this.groups.set(group, found);
     this.wake(found);
     return new GroupHandle(this, found);
+  }
+
+  /** The entry that a group's log begins behind; undefined if the log knows nothing of the group. */
+  logStart(group: number): GroupStart | undefined {
+    const log = this.wal.group(group);
+    return log === undefined ? undefined : { index: log.firstIndex - 1, term: log.previousTerm };
   }
 
   removeGroup(group: number): void {
@@ -186,7 +203,7 @@ export class Host implements RaftHost {
       });
     }
     this.ticker.run(false);
-    clearTimeout(this.proofTimer);
+    this.cancelProof?.();
     for (const group of this.groups.values()) group.remove();
     await this.wal.close();
   }
@@ -204,6 +221,64 @@ export class Host implements RaftHost {
       this.wake(group);
     }
     return index;
+  }
+
+  change(group: Group, changes: readonly Change[]): number {
+    if (this.closing || this.failed || group.removed) return 0;
+    const index = group.change(changes);
+    if (index !== 0) this.wake(group);
+    return index;
+  }
+
+  /** What a group's surroundings have to say to its core. */
+  tell(group: Group, message: Message): void {
+    if (this.closing || this.failed || group.removed) return;
+    this.guarded(() => group.deliver(message));
+    this.wake(group);
+  }
+
+  /** False: there is nobody to ask, or too many wait. */
+  readIndex(group: Group, onRead: OnRead): boolean {
+    // A ticket must not leave before it is certain that no later start gives it again.
+    if (this.closing || this.failed || !(this.wal.startStored || group.raft.alone)) return false;
+    const asked = group.read(onRead);
+    if (asked) this.wake(group);
+    return asked;
+  }
+
+  receive(node: number, batch: readonly GroupMessage[]): void {
+    if (this.closing || this.failed) return;
+    this.peers.heard(node);
+    for (const { group, message } of batch) {
+      if (message.from !== node || message.to !== this.id || isLocal(message.kind))
+        throw this.malformed(node, 'message');
+      const found = this.groups.get(group);
+      if (found === undefined) continue;
+      this.guarded(() => found.deliver(message));
+      this.wake(found);
+    }
+  }
+
+  receivePiece(node: number, piece: SnapshotPiece): void {
+    if (this.closing || this.failed) return;
+    if (piece.from !== node || piece.to !== this.id) throw this.malformed(node, 'snapshot');
+    this.guarded(() => this.groups.get(piece.group)?.receivePiece(piece));
+  }
+
+  receivePieceAnswer(node: number, answer: PieceAnswer): void {
+    if (this.closing || this.failed) return;
+    if (answer.from !== node || answer.to !== this.id) throw this.malformed(node, 'answer');
+    this.guarded(() => this.groups.get(answer.group)?.receivePieceAnswer(answer));
+  }
+
+  lost(node: number): void {
+    if (this.closing || this.failed) return;
+    for (const group of this.groups.values()) {
+      const { raft } = group;
+      if (!raft.leading || !raft.tracker.progress.has(node)) continue;
+      this.guarded(() => group.deliver({ ...raft.message(MessageKind.UNREACHABLE, this.id), from: node }));
+      this.wake(group);
+    }
   }
 
   wake(group: Group): void {
@@ -239,7 +314,7 @@ export class Host implements RaftHost {
   private schedule(): void {
     if (this.scheduled || this.wal.busy) return;
     this.scheduled = true;
-    setImmediate(this.pumpNow);
+    this.clock.soon(this.pumpNow);
   }
 
   private pump(): void {
@@ -253,16 +328,15 @@ export class Host implements RaftHost {
       return;
     }
     if (this.onIdle !== undefined && this.idle()) this.onIdle();
-    else if (this.proofTimer === undefined && this.wal.wantsProof) this.proveLater();
+    else if (this.cancelProof === undefined && this.wal.wantsProof) this.proveLater();
   }
 
   /** When the log has been at rest for a while, a last batch proves that all before it was synced. */
   private proveLater(): void {
-    this.proofTimer = setTimeout(() => {
-      this.proofTimer = undefined;
+    this.cancelProof = this.clock.after(limits.walProofMs, () => {
+      this.cancelProof = undefined;
       if (!this.closing && !this.failed && this.wal.wantsProof) this.wal.commit(this.committed);
-    }, limits.walProofMs);
-    this.proofTimer.unref();
+    });
   }
 
   /** Stages the work of all groups up to a batch, writes it, and applies what was committed meanwhile. */
@@ -272,15 +346,20 @@ export class Host implements RaftHost {
     let write = this.removals.length > 0;
     for (const group of this.removals) if (this.wal.group(group) !== undefined) this.wal.stageRemoval(group);
     this.removals.length = 0;
+    const nowUs = this.clock.nowUs();
     for (const group of turn) {
       group.dirty = false;
-      if (group.removed) continue;
+      if (!group.pending) continue;
+      if (!this.wal.startStaged && !group.raft.alone) {
+        this.wal.stageStart();
+        write = true;
+      }
       const room = this.wal.batchBytes - this.wal.stagedBytes;
       if (room <= 0) {
         this.wake(group);
         continue;
       }
-      if (group.stage(room, limits.raftApplyBytes)) {
+      if (group.stage(room, this.applyBytes, nowUs)) {
         write = true;
         this.storing.push(group);
       } else {
@@ -289,6 +368,7 @@ export class Host implements RaftHost {
       this.count(group);
     }
     if (write) this.wal.commit(this.committed);
+    this.outbox.flush();
     for (const group of turn) {
       group.apply();
       if (group.pending) this.wake(group);
@@ -305,12 +385,13 @@ export class Host implements RaftHost {
         group.storeDone();
         if (group.pending) this.wake(group);
       }
+      this.outbox.flush();
     } catch (error) {
       this.fail(error as Error);
       return;
     }
     // Answers that may leave before their entries are applied leave in microtasks queued before this one.
-    queueMicrotask(this.pumpNow);
+    this.clock.next(this.pumpNow);
   }
 
   private count(group: Group): void {
@@ -320,22 +401,51 @@ export class Host implements RaftHost {
   }
 
   private updateTicker(turn: readonly Group[]): void {
-    if (!this.ticker.running && turn.every((group) => group.raft.quiet)) return;
+    if (!this.ticker.running && turn.every((group) => isAtRest(group))) return;
     let needed = false;
-    for (const group of this.groups.values()) needed ||= !group.raft.quiet;
+    for (const group of this.groups.values()) needed ||= !isAtRest(group);
     this.ticker.run(needed && !this.closing);
   }
 
   private tick(): void {
+    this.peers.tick();
     for (const group of this.groups.values()) {
-      if (group.raft.quiet) continue;
-      tick(group.raft);
+      if (group.raft.quiescent) this.watch(group);
+      if (!group.raft.quiet) this.guarded(() => group.tick());
       if (group.pending) this.wake(group);
     }
+    this.outbox.flush();
+  }
+
+  /** A silent group relies on its leader's node, and a leader lets the others hear that its node lives. */
+  private watch(group: Group): void {
+    const { raft } = group;
+    if (raft.leading) {
+      for (const id of raft.tracker.progress.keys()) if (id !== this.id) this.outbox.greet(id);
+    } else if (this.peers.silent(raft.leader)) {
+      this.guarded(() => group.deliver(raft.message(MessageKind.WAKE, this.id)));
+    }
+  }
+
+  private guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
+  private malformed(node: number, what: string): OfsError {
+    return new OfsError(Status.MALFORMED, `node ${node} sends a ${what} that it may not send to node ${this.id}`);
   }
 
   private idle(): boolean {
     if (this.wal.stalled) return true;
     return !this.wal.busy && !this.scheduled && this.dirty.length === 0 && this.removals.length === 0;
   }
+}
+
+/** It needs no ticks, and nobody needs to hear of it. */
+function isAtRest({ raft }: Group): boolean {
+  return raft.leading && raft.alone;
 }

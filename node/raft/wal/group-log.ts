@@ -126,6 +126,14 @@ export class GroupLog {
     while (this.runs.length > 1 && this.runs[1]!.index <= this.start) this.runs.shift();
   }
 
+  /** A snapshot takes the place of all entries. */
+  reset(firstIndex: number, previousTerm: number): void {
+    assert(firstIndex >= this.firstIndex, 'a snapshot brings a log forward');
+    this.firstIndex = firstIndex;
+    this.previousTerm = previousTerm;
+    this.restart(firstIndex);
+  }
+
   private cutFrom(index: number): void {
     const keep = Math.max(0, index - this.start);
     this.columns.length = Math.min(this.columns.length, keep);

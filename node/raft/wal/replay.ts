@@ -15,10 +15,11 @@ import {
   RecordKind,
   readBatch,
   readRecords,
+  startCodec,
   WAL_MAGIC_BYTES,
 } from '../../../proto/wal.js';
 import { GroupLog } from './group-log.js';
-import { isTemporary, Segment, segmentName, segmentNumber, writeZeros } from './segments.js';
+import { isTemporary, Segment, segmentName, segmentNumber, write, writeZeros } from './segments.js';
 import type { WalStorage } from './storage.js';
 
 /** Synced bytes of the log do not read as they were written. */
@@ -41,6 +42,8 @@ export interface Replayed {
   readonly nextNumber: number;
   /** The CRC of the last batch. */
   readonly chain: number;
+  /** How often the log had been opened. */
+  readonly starts: number;
 }
 
 export interface ReplayOptions {
@@ -73,6 +76,7 @@ async function replaySegments(options: ReplayOptions, segments: readonly Segment
   const { end, endOffset } = replayer;
   if (end !== undefined) await settleTail(replayer, end, endOffset, options.warn);
   for (const log of replayer.groups.values()) assertWhole(log, segments[0]?.number ?? 0);
+  await settleEnd(replayer);
   for (const segment of segments) if (segment.used > 0) await segment.file.sync();
   const live = segments.filter((segment) => segment.used > 0);
   const prepared = segments.filter((segment) => segment.used === 0 && segment.bytes === options.segmentBytes);
@@ -82,7 +86,8 @@ async function replaySegments(options: ReplayOptions, segments: readonly Segment
     await options.storage.remove(segmentName(segment.number));
   }
   const nextNumber = (segments.at(-1)?.number ?? 0) + 1;
-  return { live, prepared, groups: replayer.groups, nextNumber, chain: replayer.chain };
+  const { groups, chain, starts } = replayer;
+  return { live, prepared, groups, nextNumber, chain, starts };
 }
 
 async function openSegments(storage: WalStorage): Promise<Segment[]> {
@@ -104,6 +109,10 @@ async function openSegments(storage: WalStorage): Promise<Segment[]> {
 class Replayer {
   readonly groups = new Map<number, GroupLog>();
   chain = 0;
+  starts = 0;
+  /** What the last batch says was synced when it was written. */
+  provedSegment = 0;
+  provedOffset = 0;
   /** Where the chain ends; undefined without any segment. */
   end: Segment | undefined;
   endOffset = 0;
@@ -163,7 +172,8 @@ class Replayer {
       later.syncedOffset = header.syncedOffset;
     }
     this.eachRecord(source, segment, at, (kind, group, body) => {
-      if (kind === RecordKind.STATE) groupStateCodec.read(body);
+      if (kind === RecordKind.STATE || kind === RecordKind.RESET) groupStateCodec.read(body);
+      if (kind === RecordKind.START) startCodec.read(body);
       if (kind !== RecordKind.ENTRY) return;
       const { index } = entryCodec.read(body);
       if (!later.firstEntries.has(group)) later.firstEntries.set(group, index);
@@ -177,11 +187,23 @@ class Replayer {
 
   private accept(source: Buffer, segment: Segment, offset: number): void {
     this.chain = this.header.crc;
+    this.provedSegment = this.header.syncedSegment;
+    this.provedOffset = this.header.syncedOffset;
     segment.batches.push(offset);
     this.eachRecord(source, segment, offset, (kind, group, body, at, length) => {
+      if (kind === RecordKind.REMOVED || kind === RecordKind.RESET) {
+        for (const earlier of this.segments) earlier.highest.delete(group);
+      }
       if (kind === RecordKind.REMOVED) {
         this.groups.delete(group);
-        for (const earlier of this.segments) earlier.highest.delete(group);
+      } else if (kind === RecordKind.START) {
+        this.starts = startCodec.read(body).starts;
+      } else if (kind === RecordKind.RESET) {
+        const state = groupStateCodec.read(body);
+        const log = this.group(group);
+        log.term = state.term;
+        log.vote = state.vote;
+        log.reset(state.firstIndex, state.previousTerm);
       } else if (kind === RecordKind.STATE) {
         const state = groupStateCodec.read(body);
         const log = this.group(group);
@@ -251,6 +273,21 @@ async function settleTail(
   const torn = Math.min(end.bytes, endOffset + limits.walBatchBytes + limits.walReserveBytes);
   await writeZeros(end.file, endOffset, Math.max(torn, later.ends.get(end) ?? 0));
   for (const [segment, until] of later.ends) if (segment !== end) await writeZeros(segment.file, 0, until);
+}
+
+/**
+ * Writes again what the last batch does not prove to have been synced. Where a write failed, what was read may be in the
+ * page cache alone and count as clean there, so that a sync would pass it over.
+ */
+async function settleEnd(replayer: Replayer): Promise<void> {
+  const { end, endOffset, provedSegment, provedOffset } = replayer;
+  if (end === undefined) return;
+  for (const segment of replayer.segments) {
+    if (segment.number < provedSegment || segment.number > end.number) continue;
+    const from = segment.number === provedSegment ? provedOffset : 0;
+    const to = segment === end ? endOffset : segment.used;
+    if (from < to) await write(segment.file, Buffer.from(replayer.load(segment).subarray(from, to)), from);
+  }
 }
 
 function assertWhole(log: GroupLog, oldest: number): void {

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert';
 import { limits } from '../../../proto/limits.js';
+import type { Clock } from '../clock.js';
 import type { WalFile, WalStorage } from './storage.js';
 
 /** Places are segment number × span + offset: 2^27 segments of 64 MiB, 8 PiB written in the life of a log. */
@@ -82,6 +83,7 @@ export interface SegmentsOptions {
   readonly storage: WalStorage;
   readonly segmentBytes: number;
   readonly retryMs: number;
+  readonly clock: Pick<Clock, 'after'>;
   /** Something changed: a segment is ready, or none can be made for lack of space. */
   readonly onChange: () => void;
   readonly onFailure: (error: Error) => void;
@@ -97,7 +99,7 @@ export class Segments {
   /** The disk has no room for another segment. */
   full = false;
   private working: Promise<void> | undefined;
-  private retry: NodeJS.Timeout | undefined;
+  private cancelRetry: (() => void) | undefined;
   private closed = false;
 
   constructor(private readonly options: SegmentsOptions) {}
@@ -146,7 +148,7 @@ export class Segments {
   /** Sees to it, beside everything else, that segments are prepared and no more are kept than the limit. */
   maintain(): void {
     if (this.closed || this.working !== undefined || this.satisfied()) return;
-    clearTimeout(this.retry);
+    this.cancelRetry?.();
     this.working = this.work()
       .then(() => this.worked())
       .catch(this.options.onFailure);
@@ -154,7 +156,7 @@ export class Segments {
 
   async close(): Promise<void> {
     this.closed = true;
-    clearTimeout(this.retry);
+    this.cancelRetry?.();
     await this.working;
     for (const segment of [...this.live, ...this.prepared, ...this.free]) await segment.file.close();
   }
@@ -166,8 +168,7 @@ export class Segments {
   private worked(): void {
     this.working = undefined;
     if (this.full && !this.closed) {
-      this.retry = setTimeout(() => this.maintain(), this.options.retryMs);
-      this.retry.unref();
+      this.cancelRetry = this.options.clock.after(this.options.retryMs, () => this.maintain());
     }
     this.options.onChange();
     if (!this.full) this.maintain();

@@ -19,6 +19,7 @@ export interface WalFile {
 }
 
 export interface WalStorage {
+  /** The names are on disk when it resolves: a process that was killed may have renamed files and not synced that. */
   list(): Promise<string[]>;
   open(name: string): Promise<WalFile>;
   /** A new empty file; one of this name is replaced. */
@@ -79,7 +80,8 @@ function openDescriptor(file: string, flags: number): Promise<number> {
 class DiskStorage implements WalStorage {
   constructor(private readonly directory: string) {}
 
-  list(): Promise<string[]> {
+  async list(): Promise<string[]> {
+    await this.syncDirectory();
     return fsp.readdir(this.directory);
   }
 

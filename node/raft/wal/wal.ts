@@ -16,9 +16,11 @@ import {
   RecordKind,
   readBatch,
   sealBatch,
+  startCodec,
   writeMark,
   writeRecord,
 } from '../../../proto/wal.js';
+import { type Clock, systemClock } from '../clock.js';
 import { GroupLog } from './group-log.js';
 import { replay } from './replay.js';
 import { placeOffset, placeSegment, type Segment, Segments } from './segments.js';
@@ -31,6 +33,7 @@ export interface WalOptions {
   readonly segmentBytes?: number;
   /** How long after a disk was full to try again. */
   readonly retryMs?: number;
+  readonly clock?: Pick<Clock, 'after'>;
   /** The log can no longer be trusted: end the process. Nothing is reported afterwards. */
   readonly fatal: (error: Error) => void;
   readonly warn: (message: string) => void;
@@ -70,6 +73,12 @@ export class Wal {
   private onReady: (() => void) | undefined;
   private onWritten: (() => void) | undefined;
   private readonly stagedDone = (): void => this.stagedWritten();
+  /** Groups whose entries before what is staged are needed by nobody once it is written. */
+  private readonly forgotten: number[] = [];
+  /** How often this log was opened, this time included. */
+  starts = 0;
+  startStaged = false;
+  private startWritten = false;
   private lastRead: { place: number; batch: Buffer } | undefined;
 
   private constructor(
@@ -83,6 +92,7 @@ export class Wal {
       storage,
       segmentBytes: this.segmentBytes,
       retryMs: options.retryMs ?? limits.walRetryMs,
+      clock: options.clock ?? systemClock,
       onChange: () => this.segmentsChanged(),
       onFailure: (error) => this.fail(error),
       warn: options.warn,
@@ -103,6 +113,7 @@ export class Wal {
     wal.segments.prepared.push(...found.prepared);
     wal.segments.nextNumber = found.nextNumber;
     wal.chain = found.chain;
+    wal.starts = found.starts + 1;
     const current = wal.segments.current;
     wal.unproved = current !== undefined;
     if (current !== undefined) wal.synced = { segment: current.number, offset: current.used };
@@ -115,6 +126,11 @@ export class Wal {
       throw error;
     }
     return wal;
+  }
+
+  /** That this log was opened once more is in it. */
+  get startStored(): boolean {
+    return this.startWritten;
   }
 
   /** A batch is under way: do not commit. */
@@ -180,6 +196,7 @@ export class Wal {
   /** Staging is for when nothing is under way: what is written frees no segment on the word of what is only staged. */
   stageEntry(log: GroupLog, entry: Entry): void {
     assert(!this.busy);
+    if (!this.startStaged) this.stageStart();
     const offset = this.records.position;
     const bytes = writeRecord(this.records, log.group, RecordKind.ENTRY, entryCodec, entry);
     const slot = this.staged[this.stagedCount];
@@ -196,9 +213,18 @@ export class Wal {
     this.stagedRecords++;
   }
 
+  /** Stages that the log was opened once more; whatever is staged first brings it along. */
+  stageStart(): void {
+    assert(!this.busy && !this.startStaged);
+    this.startStaged = true;
+    writeRecord(this.records, 0, RecordKind.START, startCodec, this);
+    this.stagedRecords++;
+  }
+
   /** Stages what `log` says of its term, vote and first index. */
   stageState(log: GroupLog): void {
     assert(!this.busy);
+    if (!this.startStaged) this.stageStart();
     writeRecord(this.records, log.group, RecordKind.STATE, groupStateCodec, log);
     this.stagedRecords++;
     this.releasable = true;
@@ -207,8 +233,18 @@ export class Wal {
   stageRemoval(group: number): void {
     assert(!this.busy);
     assert(this.groups.delete(group));
-    this.segments.forget(group);
+    this.forgotten.push(group);
     writeMark(this.records, group, RecordKind.REMOVED);
+    this.stagedRecords++;
+    this.releasable = true;
+  }
+
+  /** Stages that a snapshot takes the place of all entries of a group, whose `log` begins behind it already. */
+  stageReset(log: GroupLog): void {
+    assert(!this.busy);
+    if (!this.startStaged) this.stageStart();
+    writeRecord(this.records, log.group, RecordKind.RESET, groupStateCodec, log);
+    this.forgotten.push(log.group);
     this.stagedRecords++;
     this.releasable = true;
   }
@@ -285,6 +321,7 @@ export class Wal {
   /** What is staged, behind the state of every group, with which a segment opens. */
   private openingBatch(): Buffer {
     const opening = this.beginOpening();
+    writeRecord(opening, 0, RecordKind.START, startCodec, this);
     for (const log of this.groups.values()) {
       writeRecord(opening, log.group, RecordKind.STATE, groupStateCodec, log);
     }
@@ -302,6 +339,8 @@ export class Wal {
   /** Writes what is staged, which stands in `batch` by `shift` further on than it was staged. */
   private writeStaged(segment: Segment, batch: Buffer, shift: number): void {
     const offset = segment.used;
+    for (const group of this.forgotten) this.segments.forget(group);
+    this.forgotten.length = 0;
     for (let at = 0; at < this.stagedCount; at++) {
       const { log, index, term, offset: within, bytes } = this.staged[at]!;
       log.add(index, term, segment.place(offset + within + shift), bytes);
@@ -341,6 +380,7 @@ export class Wal {
 
   private stagedWritten(): void {
     if (this.releasable) this.releaseSegments();
+    this.startWritten = this.startStaged;
     const onCommitted = this.onCommitted!;
     this.onCommitted = undefined;
     onCommitted();

@@ -1,0 +1,100 @@
+// The network between machines: each batch that is sent may be lost, doubled, late, overtaken, or find its way cut in
+// one direction. What is sent to a process that ended since is lost; what one sent before it ended may still arrive.
+
+import type { Random } from './random.js';
+import type { World } from './world.js';
+
+export interface NetworkFaults {
+  latencyUs: number;
+  loss: number;
+  double: number;
+  /** A batch takes up to `lateUs`. */
+  late: number;
+  lateUs: number;
+  /** Of links between two machines: they take this many times as long. */
+  slowLink: number;
+  slowFactor: number;
+}
+
+export const NO_NETWORK_FAULTS: NetworkFaults = {
+  latencyUs: 200,
+  loss: 0,
+  double: 0,
+  late: 0,
+  lateUs: 0,
+  slowLink: 0,
+  slowFactor: 1,
+};
+
+/** Batches that are on their way at once: more are lost, as a connection's queue is bounded. */
+const LINK_BATCHES = 512;
+
+export class Network {
+  sent = 0;
+  lost = 0;
+  /** The most that were ever on their way between two machines. */
+  private readonly cut = new Set<number>();
+  private readonly slow = new Set<number>();
+  private readonly under = new Map<number, number>();
+
+  constructor(
+    private readonly world: World,
+    private readonly random: Random,
+    public faults: NetworkFaults,
+  ) {}
+
+  /** `deliver` runs when it arrives, perhaps twice, perhaps never. */
+  send(source: number, target: number, deliver: () => void): void {
+    const { random, faults } = this;
+    this.sent++;
+    const link = linkOf(source, target);
+    const under = this.under.get(link) ?? 0;
+    if (this.cut.has(link) || under >= LINK_BATCHES || random.chance(faults.loss)) {
+      this.lost++;
+      return;
+    }
+    const copies = random.chance(faults.double) ? 2 : 1;
+    this.under.set(link, under + copies);
+    for (let copy = 0; copy < copies; copy++) {
+      this.world.after(this.delayUs(link), () => {
+        this.under.set(link, this.under.get(link)! - 1); // counted when it left
+        if (this.cut.has(link)) this.lost++;
+        else deliver();
+      });
+    }
+  }
+
+  /** From now on nothing gets from one to the other, also what is on its way. */
+  sever(source: number, target: number): void {
+    this.cut.add(linkOf(source, target));
+  }
+
+  mend(): void {
+    this.cut.clear();
+  }
+
+  get whole(): boolean {
+    return this.cut.size === 0;
+  }
+
+  /** Chooses anew which links are slow. */
+  chooseLinks(machines: readonly number[]): void {
+    this.slow.clear();
+    for (const source of machines) {
+      for (const target of machines) {
+        if (source !== target && this.random.chance(this.faults.slowLink)) this.slow.add(linkOf(source, target));
+      }
+    }
+  }
+
+  private delayUs(link: number): number {
+    const { random, faults } = this;
+    const late = random.chance(faults.late) ? random.below(faults.lateUs) : 0;
+    const usual = faults.latencyUs / 2 + random.exponential(faults.latencyUs / 2);
+    return late + usual * (this.slow.has(link) ? faults.slowFactor : 1);
+  }
+}
+
+function linkOf(source: number, target: number): number {
+  return source * 0x1_0000 + target;
+}
