@@ -55,6 +55,16 @@ export interface Figure {
   /** Times and sizes: a smaller value is better. */
   readonly lessIsBetter?: boolean;
   readonly curve?: CurvePoint;
+  /** What went on while it was measured; each is a plot. Series of one title are lines of one plot. */
+  readonly series?: readonly Series[];
+}
+
+export interface Series {
+  readonly title: string;
+  readonly name: string;
+  readonly unit: string;
+  readonly over: CurvePoint['over'];
+  readonly points: readonly (readonly [number, number])[];
 }
 
 /** Where a figure is a point of a curve: the curve's name, and the place on it. */

@@ -53,6 +53,8 @@ export interface NodeOptions {
   /** Three free ports from here; default: found. */
   readonly firstPort?: number;
   readonly env?: Record<string, string>;
+  /** The file `cgroup.procs` of a control group that it is to live in. */
+  readonly group?: string;
   readonly readyMs?: number;
   /** Where its log goes; default: this process's standard error. */
   readonly log?: (text: string) => void;
@@ -84,7 +86,8 @@ export async function startNode(options: NodeOptions = {}): Promise<NodeTarget> 
   const listen = port + 1;
   const args = [OFS, 'serve', '--data', data, '--s3', `${HOST}:${port}`, '--listen', `${HOST}:${listen}`];
   const keys = { OFS_ACCESS_KEY: credentials.accessKey, OFS_SECRET_KEY: credentials.secretKey };
-  const child = spawn(process.execPath, args, {
+  const [program, ...whole] = options.group === undefined ? [process.execPath, ...args] : inGroup(options.group, args);
+  const child = spawn(program!, whole, {
     env: { ...process.env, ...keys, ...options.env },
     stdio: ['ignore', 'pipe', options.log === undefined ? 'inherit' : 'pipe'],
   });
@@ -108,6 +111,11 @@ export async function startNode(options: NodeOptions = {}): Promise<NodeTarget> 
       await gone;
     },
   };
+}
+
+/** It joins the group before its first page of memory is used. */
+function inGroup(procs: string, args: readonly string[]): string[] {
+  return ['/bin/sh', '-c', 'echo $$ > "$0" && exec "$@"', procs, process.execPath, ...args];
 }
 
 /** Mounts a volume in a process of its own, for as long as it is not stopped. */

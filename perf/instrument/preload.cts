@@ -17,13 +17,19 @@ interface ThreadWork {
   readonly name: string;
   readonly file: string;
   collections: v8.GCProfiler | null;
-  /** Bytes of the heap in use when counting began. */
+  timer: NodeJS.Timeout | null;
+  /** Bytes of the heap in use when it was last counted. */
   usedBytes: number;
+  gcUs: number;
+  allocatedBytes: number;
   session: inspector.Session | null;
 }
 
 const CHANNEL = 'orangefs-perf';
 const SAMPLING_US = 500;
+/** V8 keeps what it knows of each collection until it is asked: a long run must not gather it. */
+const COUNT_MS = 5_000;
+const NOTHING = { collections: null, timer: null, usedBytes: 0, gcUs: 0, allocatedBytes: 0, session: null } as const;
 const directory = process.env.OFS_PERF_DIRECTORY;
 if (directory !== undefined) instrument(directory);
 
@@ -36,7 +42,7 @@ function instrument(place: string): void {
     const helpers = fs.readdirSync('/proc/self/task').filter((task) => task !== tid);
     for (const helper of helpers) fs.writeFileSync(path.join(place, `thread-${pid}-${helper}`), 'v8');
   }
-  const work: ThreadWork = { name, file: `${pid}-${tid}`, collections: null, usedBytes: 0, session: null };
+  const work: ThreadWork = { name, file: `${pid}-${tid}`, ...NOTHING };
   const channel = new worker.BroadcastChannel(CHANNEL);
   channel.onmessage = (event: unknown) => obey(place, work, (event as { data: Command }).data);
   channel.unref();
@@ -63,12 +69,13 @@ function obey(place: string, work: ThreadWork, { action, number }: Command): voi
     fs.renameSync(`${file}.part`, file);
   };
   if (action === 'begin') {
-    work.collections = new v8.GCProfiler();
-    work.collections.start();
-    work.usedBytes = v8.getHeapStatistics().used_heap_size;
+    Object.assign(work, { gcUs: 0, allocatedBytes: 0, usedBytes: v8.getHeapStatistics().used_heap_size });
+    startCounting(work);
     answer({ name: work.name });
-  } else if (action === 'report') answer({ name: work.name, ...heapWork(work) });
-  else if (action === 'profile') {
+  } else if (action === 'report') {
+    count(work);
+    answer({ name: work.name, gcUs: work.gcUs, allocatedBytes: work.allocatedBytes });
+  } else if (action === 'profile') {
     work.session = new inspector.Session();
     work.session.connect();
     work.session.post('Profiler.enable');
@@ -83,19 +90,30 @@ function obey(place: string, work: ThreadWork, { action, number }: Command): voi
   }
 }
 
+function startCounting(work: ThreadWork): void {
+  work.collections = new v8.GCProfiler();
+  work.collections.start();
+  work.timer = setTimeout(() => {
+    count(work);
+    startCounting(work);
+  }, COUNT_MS).unref();
+}
+
 /** What was allocated between two collections is what the heap grew by; the time of collections is said by V8. */
-function heapWork(work: ThreadWork): { gcUs: number; allocatedBytes: number } {
-  const statistics = work.collections?.stop()?.statistics ?? [];
-  work.collections = null;
-  let gcUs = 0;
-  let allocatedBytes = 0;
-  let usedBytes = work.usedBytes;
-  for (const { cost, beforeGC, afterGC } of statistics) {
-    gcUs += cost;
-    // A collection within another one ends first: then the outer one begins with more than is left.
-    allocatedBytes += Math.max(0, beforeGC.heapStatistics.usedHeapSize - usedBytes);
-    usedBytes = afterGC.heapStatistics.usedHeapSize;
+function count(work: ThreadWork): void {
+  if (work.timer !== null) clearTimeout(work.timer);
+  for (const { cost, beforeGC, afterGC } of work.collections?.stop()?.statistics ?? []) {
+    work.gcUs += cost;
+    grow(work, beforeGC.heapStatistics.usedHeapSize);
+    work.usedBytes = afterGC.heapStatistics.usedHeapSize;
   }
-  allocatedBytes += Math.max(0, v8.getHeapStatistics().used_heap_size - usedBytes);
-  return { gcUs, allocatedBytes };
+  grow(work, v8.getHeapStatistics().used_heap_size);
+  work.collections = null;
+  work.timer = null;
+}
+
+function grow(work: ThreadWork, usedBytes: number): void {
+  // A collection within another one ends first: then the outer one begins with more than is left.
+  work.allocatedBytes += Math.max(0, usedBytes - work.usedBytes);
+  work.usedBytes = usedBytes;
 }

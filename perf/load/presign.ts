@@ -27,7 +27,18 @@ export function presign(
   const parameters = [...signed.split('&'), ...(query === '' ? [] : query.split('&'))].sort().join('&');
   const canonical = [method, path, parameters, `host:${host}\n`, 'host', 'UNSIGNED-PAYLOAD'].join('\n');
   const text = ['AWS4-HMAC-SHA256', time, scope, createHash('sha256').update(canonical).digest('hex')].join('\n');
-  let key: Buffer = Buffer.from(`AWS4${keys.secretKey}`);
-  for (const part of scope.split('/')) key = createHmac('sha256', key).update(part).digest();
+  const key = signingKey(keys.secretKey, scope);
   return `${path}?${parameters}&X-Amz-Signature=${createHmac('sha256', key).update(text).digest('hex')}`;
+}
+
+let last: { readonly of: string; readonly key: Buffer } = { of: '', key: Buffer.alloc(0) };
+
+function signingKey(secretKey: string, scope: string): Buffer {
+  const of = `${secretKey}/${scope}`;
+  if (last.of !== of) {
+    let key: Buffer = Buffer.from(`AWS4${secretKey}`);
+    for (const part of scope.split('/')) key = createHmac('sha256', key).update(part).digest();
+    last = { of, key };
+  }
+  return last.key;
 }

@@ -75,11 +75,24 @@ export function subjectsOf({ node }: S3Target): Subject[] {
   return node === null ? [] : [{ pid: nodePid(node.target), observatory: node.observatory, prefix: '' }];
 }
 
-export async function storeKeys(
-  place: Place,
-  keys: { readonly bodyBytes: number; readonly keys: number; readonly firstKey?: number; readonly layout?: KeyLayout },
-): Promise<void> {
-  const load = { op: 'put', clients: Math.min(PRELOAD_CLIENTS, keys.keys), rate: 0, ...keys } as const;
+interface Keys {
+  readonly bodyBytes: number;
+  readonly keys: number;
+  readonly firstKey?: number;
+  readonly layout?: KeyLayout;
+}
+
+export async function storeKeys(place: Place, { bodyBytes, keys, firstKey, layout }: Keys): Promise<void> {
+  const clients = Math.min(PRELOAD_CLIENTS, keys);
+  const load = {
+    op: 'put',
+    bodyBytes,
+    keys,
+    clients,
+    rate: 0,
+    firstKey: firstKey ?? 0,
+    layout: layout ?? 'flat',
+  } as const;
   await runS3(place, load, { seconds: PRELOAD_SECONDS, once: true });
 }
 
