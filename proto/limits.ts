@@ -34,6 +34,8 @@ export const limits = {
   listPageEntries: 1000,
   listPageScan: 10_000,
   readdirEntries: 4096,
+  /** Entries that an answer brings along with the one that was asked for. */
+  neighbours: 256,
   multipartParts: 10_000,
   multipartDirectSlices: 1000,
   multipartMinPartBytes: 5 * MIB,
@@ -221,6 +223,8 @@ export const limits = {
   fuseDirectoryPageEntries: 1024,
   fuseDirectoryEntries: 16_384,
   fuseNotices: 65_536,
+  /** Entries of directories that a mount keeps, and directories with any. */
+  fuseNeighbours: 16_384,
   fuseReadAheadBytes: 4 * MIB,
   fuseStopMs: 5_000,
   /** Writes of one file that wait for their commit, and how long the last, unfinished block of it may wait. */
@@ -284,6 +288,7 @@ export function assertLimits(): void {
   assert(limits.fuseRequestBytes >= limits.xattrValueBytes + limits.fuseHeaderBytes);
   assert(limits.fuseReadBufferBytes >= 4 * limits.fuseRequestBytes);
   assert(limits.fuseDirectoryPageEntries <= limits.readdirEntries);
+  assert(limits.neighbours <= limits.readdirEntries && limits.fuseNeighbours >= 16 * limits.neighbours);
   assert(limits.fuseDirectoryEntries >= 4 * limits.fuseDirectoryPageEntries);
   assert(limits.multipartDirectSlices <= limits.slicesPerRequest);
   assert(

@@ -60,8 +60,6 @@ export class Answerer {
   private readonly scratch = Buffer.alloc(limits.xattrValueBytes + limits.fuseHeaderBytes);
   private readonly attrValid: number;
   private readonly attrValidNsec: number;
-  private readonly entryValid: number;
-  private readonly entryValidNsec: number;
   private closed = false;
 
   constructor(
@@ -71,8 +69,6 @@ export class Answerer {
   ) {
     this.attrValid = Math.floor(times.attributeMs / 1000);
     this.attrValidNsec = (times.attributeMs % 1000) * 1e6;
-    this.entryValid = Math.floor(times.entryMs / 1000);
-    this.entryValidNsec = (times.entryMs % 1000) * 1e6;
   }
 
   /** The descriptor is about to be closed: its number may soon be another file's. */
@@ -88,8 +84,9 @@ export class Answerer {
     return this.write(this.scratch, unique, 0, HEADER);
   }
 
-  entry(unique: number, attr: Attr): boolean {
-    this.putEntry(this.scratch, HEADER, attr);
+  /** `ageMs`: how long ago the attributes were read; the kernel may believe them for that much less. */
+  entry(unique: number, attr: Attr, ageMs = 0): boolean {
+    this.putEntry(this.scratch, HEADER, attr, ageMs);
     return this.send(unique, entryOut.bytes);
   }
 
@@ -176,14 +173,16 @@ export class Answerer {
   }
 
   /** The entry part of a LOOKUP or READDIRPLUS answer. */
-  putEntry(buffer: Buffer, at: number, attr: Attr): void {
+  putEntry(buffer: Buffer, at: number, attr: Attr, ageMs = 0): void {
+    const entryMs = Math.max(0, this.times.entryMs - ageMs);
+    const attributeMs = Math.max(0, this.times.attributeMs - ageMs);
     entryOut.write(buffer, at, {
       node: this.nodes.nodeOf(attr.inode),
       generation: 0,
-      entryValid: this.entryValid,
-      entryValidNsec: this.entryValidNsec,
-      attrValid: this.attrValid,
-      attrValidNsec: this.attrValidNsec,
+      entryValid: Math.floor(entryMs / 1000),
+      entryValidNsec: Math.floor((entryMs % 1000) * 1e6),
+      attrValid: Math.floor(attributeMs / 1000),
+      attrValidNsec: Math.floor((attributeMs % 1000) * 1e6),
       ...this.attrFields(attr),
     });
   }

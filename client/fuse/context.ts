@@ -6,6 +6,7 @@ import type { Credentials, FileHandle, Vfs } from '../vfs/interface.js';
 import type { Answerer, CacheTimes } from './answerer.js';
 import type { DirectoryHandle } from './directory-handle.js';
 import type { HandleTable } from './handle-table.js';
+import type { Neighbours } from './neighbours.js';
 import type { NodeTable } from './nodes.js';
 import type { ReadBuffers } from './read-buffers.js';
 
@@ -33,6 +34,7 @@ export interface Request {
 export interface Context {
   readonly vfs: Vfs;
   readonly nodes: NodeTable;
+  readonly neighbours: Neighbours;
   readonly answer: Answerer;
   readonly buffers: ReadBuffers;
   readonly files: HandleTable<OpenFile>;

@@ -104,7 +104,10 @@ export class Engine implements IntakeTarget {
       if (this.readOnly && isChange(operation, request)) throw new ErrnoError(Errno.EROFS);
       await operation.handler(this.context, request);
     } catch (error) {
-      this.context.answer.error(unique, this.errnoOf(operation, request, error));
+      const errno = this.errnoOf(operation, request, error);
+      // The kernel asked on the ground of what it was told; it asks again, and shall not be told the same.
+      if (errno === Errno.ESTALE || operation.changes) this.context.neighbours.clear();
+      this.context.answer.error(unique, errno);
     }
     free?.();
     this.inFlight.delete(unique);

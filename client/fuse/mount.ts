@@ -23,6 +23,7 @@ import {
   unmountDirectory,
 } from './mountpoint.js';
 import { negotiate } from './negotiation.js';
+import { Neighbours } from './neighbours.js';
 import { NodeTable } from './nodes.js';
 import { Notifier } from './notifier.js';
 import { ReadBuffers } from './read-buffers.js';
@@ -262,6 +263,7 @@ function createContext(options: MountOptions, descriptor: number, nodes: NodeTab
   return {
     vfs: options.vfs,
     nodes,
+    neighbours: new Neighbours(nodes, Math.min(times.attributeMs, times.entryMs)),
     times,
     answer: new Answerer(descriptor, nodes, times),
     buffers: new ReadBuffers(),

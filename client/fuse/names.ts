@@ -12,8 +12,10 @@ import {
 } from '../../proto/fuse/index.js';
 import { limits } from '../../proto/limits.js';
 import { type Attr, RenameFlag } from '../../proto/meta/index.js';
-import { OfsError, Status } from '../../proto/status.js';
+import { Errno, OfsError, Status } from '../../proto/status.js';
+import type { Neighbourhood } from '../vfs/interface.js';
 import { type Context, type Handler, isStatus, type Request } from './context.js';
+import type { Neighbours } from './neighbours.js';
 
 function checkName(name: string): string {
   if (name.length > limits.nameBytes) {
@@ -23,8 +25,8 @@ function checkName(name: string): string {
 }
 
 /** Answers with an entry, which the kernel then knows under `parent`. */
-export function answerEntry(context: Context, request: Request, attr: Attr, parent: number): void {
-  if (context.answer.entry(request.unique, attr)) context.nodes.remember(attr, parent);
+export function answerEntry(context: Context, request: Request, attr: Attr, parent: number, ageMs = 0): void {
+  if (context.answer.entry(request.unique, attr, ageMs)) context.nodes.remember(attr, parent);
 }
 
 /** `.` and `..` are asked for by an NFS server that has a file handle and no path. */
@@ -44,31 +46,59 @@ async function lookupDots(context: Context, request: Request, name: string): Pro
 export const lookup: Handler = async (context, request) => {
   const name = checkName(decodeName(request.buffer, request.at, request.end));
   if (name === '.' || name === '..') return lookupDots(context, request, name);
-  let attr: Attr;
-  try {
-    attr = await context.vfs.lookup(request.inode, name);
-  } catch (error) {
-    if (!isStatus(error, Status.NOENT) || context.times.negativeMs === 0) throw error;
-    context.answer.negative(request.unique);
+  const { neighbours } = context;
+  const known = neighbours.find(request.inode, name);
+  if (known !== undefined) {
+    answerLookup(context, request, known.attr, known.ageMs);
     return;
   }
-  answerEntry(context, request, attr, request.inode);
+  const asking = neighbours.ask(request.inode, name);
+  if (asking === null) {
+    answerLookup(context, request, await lookupAlone(context, request.inode, name), 0);
+    return;
+  }
+  let found: Neighbourhood;
+  try {
+    found = await context.vfs.lookupNear(request.inode, name, asking.wanted);
+  } catch (error) {
+    neighbours.failed(request.inode);
+    throw error;
+  }
+  neighbours.learn(request.inode, name, asking, found);
+  answerLookup(context, request, found.attr, 0);
 };
 
+async function lookupAlone(context: Context, parent: number, name: string): Promise<Attr | null> {
+  try {
+    return await context.vfs.lookup(parent, name);
+  } catch (error) {
+    if (isStatus(error, Status.NOENT)) return null;
+    throw error;
+  }
+}
+
+function answerLookup(context: Context, request: Request, attr: Attr | null, ageMs: number): void {
+  if (attr !== null) answerEntry(context, request, attr, request.inode, ageMs);
+  else if (context.times.negativeMs > 0) context.answer.negative(request.unique);
+  else context.answer.error(request.unique, Errno.ENOENT);
+}
+
 /** Something was made: the directory has changed, and the kernel is told of the new inode. */
-function answerMade(context: Context, request: Request, attr: Attr): void {
+function answerMade(context: Context, request: Request, name: string, attr: Attr): void {
   context.nodes.change(request.inode);
+  context.neighbours.made(request.inode, name, attr);
   answerEntry(context, request, attr, request.inode);
 }
 
 export const mknod: Handler = async (context, request) => {
   const { mode, rdev, name } = decodeMknod(request.buffer, request.at, request.end);
-  answerMade(context, request, await context.vfs.mknod(request.inode, checkName(name), mode, rdev, request.who));
+  const attr = await context.vfs.mknod(request.inode, checkName(name), mode, rdev, request.who);
+  answerMade(context, request, name, attr);
 };
 
 export const mkdir: Handler = async (context, request) => {
   const { mode, name } = decodeMkdir(request.buffer, request.at, request.end);
-  answerMade(context, request, await context.vfs.mkdir(request.inode, checkName(name), mode, request.who));
+  answerMade(context, request, name, await context.vfs.mkdir(request.inode, checkName(name), mode, request.who));
 };
 
 export const symlink: Handler = async (context, request) => {
@@ -76,7 +106,7 @@ export const symlink: Handler = async (context, request) => {
   if (target.length > limits.symlinkBytes) {
     throw new OfsError(Status.NAMETOOLONG, `link target of ${target.length} bytes, at most ${limits.symlinkBytes}`);
   }
-  answerMade(context, request, await context.vfs.symlink(request.inode, checkName(name), target, request.who));
+  answerMade(context, request, name, await context.vfs.symlink(request.inode, checkName(name), target, request.who));
 };
 
 export const readlink: Handler = async (context, request) => {
@@ -89,13 +119,15 @@ export const link: Handler = async (context, request) => {
   const inode = context.nodes.inodeOf(node);
   const attr = await context.vfs.link(inode, request.inode, checkName(name));
   context.nodes.change(inode);
-  answerMade(context, request, attr);
+  answerMade(context, request, name, attr);
 };
 
 export const unlink: Handler = async (context, request) => {
   const name = decodeName(request.buffer, request.at, request.end);
-  await context.vfs.unlink(request.inode, name);
+  const { inode } = await context.vfs.unlink(request.inode, name);
   context.nodes.change(request.inode);
+  context.nodes.change(inode);
+  context.neighbours.gone(request.inode, name);
   context.answer.empty(request.unique);
 };
 
@@ -103,6 +135,7 @@ export const rmdir: Handler = async (context, request) => {
   const name = decodeName(request.buffer, request.at, request.end);
   await context.vfs.rmdir(request.inode, name);
   context.nodes.change(request.inode);
+  context.neighbours.gone(request.inode, name);
   context.answer.empty(request.unique);
 };
 
@@ -113,10 +146,22 @@ async function renameAs(context: Context, request: Request, rename: RenameReques
     throw new OfsError(Status.INVAL, `rename flags ${rename.flags} are not supported`);
   }
   const newParent = context.nodes.inodeOf(rename.newParent);
-  await context.vfs.rename(request.inode, rename.name, newParent, checkName(rename.newName), rename.flags);
+  const newName = checkName(rename.newName);
+  const { attr, replaced } = await context.vfs.rename(request.inode, rename.name, newParent, newName, rename.flags);
   context.nodes.change(request.inode);
   context.nodes.change(newParent);
+  context.nodes.change(attr.inode);
+  if (replaced !== 0) context.nodes.change(replaced);
+  renamed(context.neighbours, request.inode, rename.name, rename.flags, attr);
+  context.neighbours.made(newParent, newName, attr);
   context.answer.empty(request.unique);
+}
+
+function renamed(neighbours: Neighbours, parent: number, name: string, flags: number, attr: Attr): void {
+  if ((flags & RenameFlag.EXCHANGE) !== 0) neighbours.clear();
+  // Two names of one inode: rename(2) does nothing.
+  else if (attr.nlink > 1) neighbours.unsure(parent, name);
+  else neighbours.gone(parent, name);
 }
 
 export const rename: Handler = (context, request) =>

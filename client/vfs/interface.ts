@@ -33,6 +33,17 @@ export interface DirectoryPage {
   end: boolean;
 }
 
+/** What `lookupNear` finds: the entry of the name, and all entries between it and the cursor. */
+export interface Neighbourhood extends DirectoryPage {
+  attr: Attr | null;
+}
+
+/** The entry moved as it is now, and the inode that had the name before, 0 if none. */
+export interface Renamed {
+  attr: Attr;
+  replaced: number;
+}
+
 /** An open file. `version` is the content version as of the open: a cache of an older one must be dropped. */
 export interface FileHandle {
   readonly inode: number;
@@ -42,6 +53,8 @@ export interface FileHandle {
 export interface Vfs {
   readonly root: number;
   lookup(parent: number, name: ByteString): Promise<Attr>;
+  /** With up to `limit` entries behind the name in the order of `readdir`. */
+  lookupNear(parent: number, name: ByteString, limit: number): Promise<Neighbourhood>;
   /** Includes what this client has written and not committed yet. */
   getattr(inode: number): Promise<Attr>;
   setattr(inode: number, attributes: SetAttributes): Promise<Attr>;
@@ -49,9 +62,10 @@ export interface Vfs {
   mkdir(parent: number, name: ByteString, mode: number, who: Credentials): Promise<Attr>;
   symlink(parent: number, name: ByteString, target: ByteString, who: Credentials): Promise<Attr>;
   readlink(inode: number): Promise<ByteString>;
-  unlink(parent: number, name: ByteString): Promise<void>;
+  /** Answers what the inode is now; nlink 0: it has no name any more. */
+  unlink(parent: number, name: ByteString): Promise<Attr>;
   rmdir(parent: number, name: ByteString): Promise<void>;
-  rename(parent: number, name: ByteString, newParent: number, newName: ByteString, flags: number): Promise<void>;
+  rename(parent: number, name: ByteString, newParent: number, newName: ByteString, flags: number): Promise<Renamed>;
   link(inode: number, parent: number, name: ByteString): Promise<Attr>;
   readdir(inode: number, after: ByteString, limit: number): Promise<DirectoryPage>;
   statfs(): Promise<{ files: number; usedBytes: number; totalBytes: number; freeBytes: number }>;

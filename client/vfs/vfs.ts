@@ -14,7 +14,15 @@ import type { MetaChannel } from '../channel/index.js';
 import { commitRound, type RoundKind } from './commit.js';
 import { Compactor } from './compaction.js';
 import { VfsFile } from './file.js';
-import type { Credentials, DirectoryPage, FileHandle, SetAttributes, Vfs } from './interface.js';
+import type {
+  Credentials,
+  DirectoryPage,
+  FileHandle,
+  Neighbourhood,
+  Renamed,
+  SetAttributes,
+  Vfs,
+} from './interface.js';
 import { ReadAhead, ReadAheadBudget } from './read-ahead.js';
 import { Reads } from './reads.js';
 import { FileHolder, placeWrite } from './write.js';
@@ -92,6 +100,13 @@ class ChannelVfs implements Vfs {
     return this.seen((await this.ask('lookup', { parent, name })).attr);
   }
 
+  async lookupNear(parent: number, name: ByteString, limit: number): Promise<Neighbourhood> {
+    const found = await this.ask('lookupNear', { parent, name, limit });
+    if (found.attr !== null) found.attr = this.seen(found.attr);
+    for (const entry of found.entries) entry.attr = this.seen(entry.attr);
+    return found;
+  }
+
   async getattr(inode: number): Promise<Attr> {
     return this.seen((await this.ask('getattr', { inode })).attr);
   }
@@ -128,16 +143,23 @@ class ChannelVfs implements Vfs {
     return (await this.ask('getattr', { inode })).attr.target;
   }
 
-  async unlink(parent: number, name: ByteString): Promise<void> {
-    this.seen((await this.call('unlink', { parent, name })).attr);
+  async unlink(parent: number, name: ByteString): Promise<Attr> {
+    return this.seen((await this.call('unlink', { parent, name })).attr);
   }
 
   async rmdir(parent: number, name: ByteString): Promise<void> {
     await this.call('rmdir', { parent, name });
   }
 
-  async rename(parent: number, name: ByteString, newParent: number, newName: ByteString, flags: number): Promise<void> {
-    await this.call('rename', { parent, name, newParent, newName, flags });
+  async rename(
+    parent: number,
+    name: ByteString,
+    newParent: number,
+    newName: ByteString,
+    flags: number,
+  ): Promise<Renamed> {
+    const { attr, replaced } = await this.call('rename', { parent, name, newParent, newName, flags });
+    return { attr: this.seen(attr), replaced };
   }
 
   async link(inode: number, parent: number, name: ByteString): Promise<Attr> {

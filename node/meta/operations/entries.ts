@@ -223,6 +223,18 @@ export const readdir: ReadHandler<'readdir'> = (view, { inode, after, limit }) =
   requireDirectory(view, inode);
   const most = Math.min(limit, limits.readdirEntries);
   if (most === 0) throw new OfsError(Status.INVAL, 'a page of a directory needs room for an entry');
+  return pageOf(view, inode, after, most);
+};
+
+/** The entry of a name and, whether it stands or not, what lies behind it. */
+export const lookupNear: ReadHandler<'lookupNear'> = (view, { parent, name, limit }) => {
+  const { node } = locate(view, parent, name);
+  if (node === undefined) requireDirectory(view, parent);
+  const page = pageOf(view, parent, name, Math.min(limit, limits.neighbours));
+  return { attr: node?.attr ?? null, ...page };
+};
+
+function pageOf(view: View, inode: number, after: ByteString, most: number) {
   const { rows, end } = scanEntries(view, inode, after, most);
   const twins = twinsOf(view, inode, rows);
   const entries: { name: ByteString; attr: Attr }[] = [];
@@ -232,7 +244,7 @@ export const readdir: ReadHandler<'readdir'> = (view, { inode, after, limit }) =
     entries.push({ name: showName(name, { inode: attr.inode, twin: !isDirectory(attr) && twins.has(name) }), attr });
   }
   return { entries, end, cursor: rows[rows.length - 1]?.placed ?? after };
-};
+}
 
 /** Attributes of a hard link's inode as listings carry them. */
 export function linkedAttr(view: View, inode: number): Attr {

@@ -32,6 +32,7 @@ const statfs: ReadHandler<'statfs'> = (view) => {
 /** Operations that change nothing. `statfs` answers bytes of living slices, which is what the files take. */
 export const readHandlers = {
   lookup: entries.lookup,
+  lookupNear: entries.lookupNear,
   getattr: content.getattr,
   readdir: entries.readdir,
   open: content.open,

@@ -11,6 +11,7 @@ import type { Context } from '../../../client/fuse/context.js';
 import { DirectoryHandle } from '../../../client/fuse/directory-handle.js';
 import { Engine } from '../../../client/fuse/engine.js';
 import { HandleTable } from '../../../client/fuse/handle-table.js';
+import { Neighbours } from '../../../client/fuse/neighbours.js';
 import { NodeTable } from '../../../client/fuse/nodes.js';
 import { ReadBuffers } from '../../../client/fuse/read-buffers.js';
 import {
@@ -54,6 +55,7 @@ class Bench {
     this.context = {
       vfs: this.vfs,
       nodes: this.nodes,
+      neighbours: new Neighbours(this.nodes, 1000),
       answer: new Answerer(this.descriptor, this.nodes, times),
       buffers: new ReadBuffers(),
       files: new HandleTable(),
@@ -160,6 +162,29 @@ test('the absence of a name is an answer when it may be remembered', async () =>
   const { errno, body } = await bench.ask(Opcode.LOOKUP, ROOT_NODE, name('x'));
   const { node, entryValid, entryValidNsec } = entryOut.read(body, 0, body.length);
   assert.deepStrictEqual([errno, node, entryValid, entryValidNsec], [0, 0, 2, 500_000_000]);
+});
+
+test('a program that goes through a directory asks once for many names, and an old answer is asked anew', async () => {
+  const bench = createBench();
+  for (const at of [1, 2, 3]) await bench.vfs.mknod(bench.vfs.root, `f${at}`, 0o644, 0, { uid: 0, gid: 0 });
+  let asked = 0;
+  bench.vfs.before = async (what) => {
+    if (what === 'lookup') asked++;
+  };
+  const found: number[] = [];
+  for (const at of [1, 2, 3]) {
+    const { body } = await bench.ask(Opcode.LOOKUP, ROOT_NODE, name(`f${at}`));
+    found.push(entryOut.read(body, 0, body.length).node);
+  }
+  assert.strictEqual((await bench.ask(Opcode.LOOKUP, ROOT_NODE, name('f4'))).errno, Errno.ENOENT);
+  assert.strictEqual(asked, 1);
+  assert.strictEqual(new Set(found).size, 3);
+  // Another client replaces f2: the kernel finds the inode stale, and asks for the name once more.
+  await bench.vfs.unlink(bench.vfs.root, 'f2');
+  await bench.vfs.mknod(bench.vfs.root, 'f2', 0o644, 0, { uid: 0, gid: 0 });
+  assert.strictEqual((await bench.ask(Opcode.OPEN, found[1]!, Buffer.alloc(8))).errno, Errno.ESTALE);
+  const { body } = await bench.ask(Opcode.LOOKUP, ROOT_NODE, name('f2'));
+  assert.notStrictEqual(entryOut.read(body, 0, body.length).node, found[1]);
 });
 
 test('node ids are remembered until the kernel has taken back every lookup', async () => {

@@ -1,7 +1,15 @@
 // A Vfs in memory, for tests of the mount: a small model of a POSIX file system, with the rules that the mount relies on
 // (open-unlinked files live, versions rise with content, set-gid directories pass their group on).
 
-import type { Credentials, DirectoryPage, FileHandle, SetAttributes, Vfs } from '../../../client/vfs/interface.js';
+import type {
+  Credentials,
+  DirectoryPage,
+  FileHandle,
+  Neighbourhood,
+  Renamed,
+  SetAttributes,
+  Vfs,
+} from '../../../client/vfs/interface.js';
 import type { ByteString } from '../../../proto/codec.js';
 import { type Attr, AttrFlag, isDirectory, Mode, RenameFlag, SetAttr, XattrFlag } from '../../../proto/meta/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
@@ -114,12 +122,13 @@ export class MemoryVfs implements Vfs {
     return this.inode(inode).attr.target;
   }
 
-  async unlink(parent: number, name: ByteString): Promise<void> {
+  async unlink(parent: number, name: ByteString): Promise<Attr> {
     await this.before('unlink');
     const child = this.child(parent, name);
     if (isDirectory(child.attr)) fail(Status.ISDIR, name);
     this.removeEntry(parent, name);
     this.dropLink(child);
+    return this.copy(child);
   }
 
   async rmdir(parent: number, name: ByteString): Promise<void> {
@@ -133,7 +142,13 @@ export class MemoryVfs implements Vfs {
     this.inodes.delete(child.attr.inode);
   }
 
-  async rename(parent: number, name: ByteString, newParent: number, newName: ByteString, flags: number): Promise<void> {
+  async rename(
+    parent: number,
+    name: ByteString,
+    newParent: number,
+    newName: ByteString,
+    flags: number,
+  ): Promise<Renamed> {
     await this.before('rename');
     const source = this.child(parent, name);
     const targetNumber = this.inode(newParent).entries.get(newName);
@@ -145,20 +160,21 @@ export class MemoryVfs implements Vfs {
       this.place(target, parent, name);
       this.moveParentLink(source, parent, newParent);
       this.moveParentLink(target, newParent, parent);
-      return;
+      return { attr: this.copy(source), replaced: target.attr.inode };
     }
-    if (target === source) return;
+    if (target === source) return { attr: this.copy(source), replaced: 0 };
     if (target !== undefined) this.checkReplace(source, target, newName);
     this.removeEntry(parent, name);
     this.place(source, newParent, newName);
     this.moveParentLink(source, parent, newParent);
-    if (target === undefined) return;
+    if (target === undefined) return { attr: this.copy(source), replaced: 0 };
     if (isDirectory(target.attr)) {
       this.inode(newParent).attr.nlink--;
       this.inodes.delete(target.attr.inode);
     } else {
       this.dropLink(target);
     }
+    return { attr: this.copy(source), replaced: target.attr.inode };
   }
 
   async link(number: number, parent: number, name: ByteString): Promise<Attr> {
@@ -171,8 +187,19 @@ export class MemoryVfs implements Vfs {
     return this.copy(inode);
   }
 
+  async lookupNear(parent: number, name: ByteString, limit: number): Promise<Neighbourhood> {
+    await this.before('lookup');
+    const number = this.inode(parent).entries.get(name);
+    const page = this.page(parent, name, limit);
+    return { attr: number === undefined ? null : this.copy(this.inode(number)), ...page };
+  }
+
   async readdir(number: number, after: ByteString, limit: number): Promise<DirectoryPage> {
     await this.before('readdir');
+    return this.page(number, after, limit);
+  }
+
+  private page(number: number, after: ByteString, limit: number): DirectoryPage {
     const names = [...this.inode(number).entries.keys()].filter((name) => name > after).sort();
     const page = names.slice(0, limit);
     const entries = page.map((name) => ({ name, attr: this.copy(this.child(number, name)) }));
