@@ -102,8 +102,15 @@ interface Operation {
   changed: boolean;
 }
 
-/** A write that was done and is about to be reported. */
-export type OnDurable = (name: string, bytes: Buffer, position: number) => void;
+/** Who has to do with a disk. */
+export interface DiskOwner {
+  /** A write was done and is about to be reported. */
+  onDurable(name: string, bytes: Buffer): void;
+  /** Whether the group of machines can do without what is on this disk. */
+  mayDamage(): boolean;
+  /** Before a process writes. */
+  onIo(): void;
+}
 
 export class Disk {
   faults: DiskFaults;
@@ -121,7 +128,7 @@ export class Disk {
     private readonly world: World,
     private readonly random: Random,
     faults: DiskFaults,
-    readonly onDurable: OnDurable,
+    private readonly owner: DiskOwner,
   ) {
     this.faults = faults;
   }
@@ -195,6 +202,8 @@ export class Disk {
   }
 
   write(file: File, name: string, data: Uint8Array, position: number, process: Process, done: Done): void {
+    this.owner.onIo();
+    if (!process.alive) return;
     const pending = { file, bytes: Buffer.from(data), position };
     this.pending.add(pending);
     this.world.after(this.latencyUs(), () => {
@@ -263,7 +272,7 @@ export class Disk {
       return Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO' });
     }
     const log = name.startsWith(LOG);
-    if (log && growth <= 0 && random.chance(faults.misdirect)) {
+    if (log && growth <= 0 && random.chance(faults.misdirect) && this.owner.mayDamage()) {
       const elsewhere = random.below(Math.max(1, file.cache.length - bytes.length));
       const start = elsewhere - (elsewhere % SECTOR_BYTES);
       file.put(bytes, start);
@@ -276,7 +285,7 @@ export class Disk {
       if (log) this.silentlyDamaged = false;
     }
     file.last = { position, length: bytes.length };
-    this.onDurable(name, bytes, position);
+    this.owner.onDurable(name, bytes);
     return null;
   }
 
@@ -336,7 +345,7 @@ class OpenFile implements WalFile {
       const fails = disk.failsSync();
       const change = (): void => (fails ? file.dirty.clear() : file.settleAll());
       disk.operate(process, change, () => {
-        if (fails) reject(new Error('EIO: i/o error, fsync'));
+        if (fails) reject(Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' }));
         else resolve();
         world.promisesSettled();
       });

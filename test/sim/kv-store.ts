@@ -26,8 +26,6 @@ export interface KvStoreOptions {
   readonly pieceBytes: number;
   /** The state machine becomes this. */
   readonly onInstalled: (state: KvState) => void;
-  /** A file is not what was written: the process cannot go on. */
-  readonly onFailure: (error: Error) => void;
 }
 
 function write(file: WalFile, bytes: Buffer, position: number): Promise<void> {

@@ -1,0 +1,121 @@
+// All that is watched. The order is that of the tables.
+
+import type { CommittedEntry } from '../../../node/raft/index.js';
+import type { Message } from '../../../proto/raft/index.js';
+import type { DurableLog } from '../durable.js';
+import { LeaderCompleteness, OneLeaderATerm, VotesOfAQuorum } from './elections.js';
+import type { Acknowledged, Group, Invariant, Member, Read } from './invariant.js';
+import { CommitsOwnTerm, EntriesOnAQuorum, LogMatching, NeverBack, StateMachineSafety } from './logs.js';
+import { AnswersHold, BoundedQueues, ExclusiveLeases, IndexReads, LeaseReads, LeasesRest } from './service.js';
+import {
+  ConfigurationsFollowTheLog,
+  EntriesOnDisk,
+  EqualStates,
+  NothingLost,
+  VotesOnDisk,
+  WholeSnapshots,
+} from './stores.js';
+
+export type { Acknowledged, Group, Member, Read } from './invariant.js';
+
+const modules = [
+  OneLeaderATerm,
+  VotesOfAQuorum,
+  LeaderCompleteness,
+  LogMatching,
+  StateMachineSafety,
+  EntriesOnAQuorum,
+  CommitsOwnTerm,
+  NeverBack,
+  VotesOnDisk,
+  EntriesOnDisk,
+  NothingLost,
+  EqualStates,
+  WholeSnapshots,
+  ConfigurationsFollowTheLog,
+  LeaseReads,
+  IndexReads,
+  ExclusiveLeases,
+  LeasesRest,
+  AnswersHold,
+  BoundedQueues,
+] as const;
+
+/** Broken by what a process says of itself when it ends, and by what does not come to rest. */
+export const ASSERTION = 'no assertion fails';
+export const PROGRESS = 'what is healed makes progress';
+
+export const invariantNames: readonly string[] = [
+  ...modules.map((Module) => new Module(new Map(), () => undefined).name),
+  ASSERTION,
+  PROGRESS,
+];
+
+export interface Broken {
+  readonly invariant: string;
+  readonly what: string;
+  readonly atUs: number;
+}
+
+/** Most reports that are kept: the first of each invariant is among them. */
+const KEPT = 50;
+
+export class Invariants {
+  readonly broken: Broken[] = [];
+  private readonly all: readonly Invariant[];
+  private readonly stepping: readonly Invariant[];
+  private readonly sending: readonly Invariant[];
+  private readonly applying: readonly Invariant[];
+
+  constructor(
+    groups: ReadonlyMap<number, Group>,
+    private readonly nowUs: () => number,
+  ) {
+    const report = (invariant: string, what: string): void => this.report(invariant, what);
+    this.all = modules.map((Module) => new Module(groups, report));
+    this.stepping = this.all.filter(({ stepped }) => stepped !== undefined);
+    this.sending = this.all.filter(({ sends }) => sends !== undefined);
+    this.applying = this.all.filter(({ applied }) => applied !== undefined);
+  }
+
+  report(invariant: string, what: string): void {
+    const known = this.broken.some((broken) => broken.invariant === invariant);
+    if (!known || this.broken.length < KEPT) this.broken.push({ invariant, what, atUs: this.nowUs() });
+  }
+
+  stepped(member: Member): void {
+    for (const invariant of this.stepping) invariant.stepped?.(member);
+  }
+
+  sends(member: Member, message: Message): void {
+    for (const invariant of this.sending) invariant.sends?.(member, message);
+  }
+
+  stores(node: number, group: number, durable: DurableLog, term: number, vote: number): void {
+    for (const invariant of this.all) invariant.stores?.(node, group, durable, term, vote);
+  }
+
+  applied(member: Member, entry: CommittedEntry, result: number | undefined, first: boolean): void {
+    for (const invariant of this.applying) invariant.applied?.(member, entry, result, first);
+  }
+
+  starts(member: Member): void {
+    for (const invariant of this.all) invariant.starts?.(member);
+  }
+
+  installed(member: Member): void {
+    for (const invariant of this.all) invariant.installed?.(member);
+  }
+
+  read(read: Read): void {
+    for (const invariant of this.all) invariant.read?.(read);
+  }
+
+  acknowledged(acknowledged: Acknowledged): void {
+    for (const invariant of this.all) invariant.acknowledged?.(acknowledged);
+  }
+
+  ends(): void {
+    for (const invariant of this.all) invariant.ends?.();
+  }
+}

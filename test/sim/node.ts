@@ -1,0 +1,337 @@
+// A machine with its disk and clock, and the process on it: a raft host with a member of each group. It can be killed
+// at any moment, lose power, and start again from what is on its disk.
+
+import type { GroupHandle } from '../../node/raft/driver/index.js';
+import {
+  createLeases,
+  LeaseReader,
+  openRaftHost,
+  type Transport,
+  type TransportReceiver,
+} from '../../node/raft/index.js';
+import { decode, encode } from '../../proto/codec.js';
+import {
+  type Configuration,
+  type Message,
+  peerBatchCodec,
+  pieceAnswerCodec,
+  snapshotPieceCodec,
+} from '../../proto/raft/index.js';
+import { OfsError, Status } from '../../proto/status.js';
+import { Disk, LOG } from './disk.js';
+import { DurableLog, noteBatch } from './durable.js';
+import { ASSERTION, type Member } from './invariants/index.js';
+import type { KvState } from './kv-state.js';
+import { KvStore } from './kv-store.js';
+import { KvMachine } from './machine.js';
+import { MachineClock, Process } from './process.js';
+import type { Random } from './random.js';
+import type { Universe } from './universe.js';
+
+type Host = Awaited<ReturnType<typeof openRaftHost>>;
+
+export class Node {
+  readonly disk: Disk;
+  readonly clock: MachineClock;
+  readonly random: Random;
+  /** What each group's disk says, by the observer. */
+  readonly durable = new Map<number, DurableLog>();
+  readonly machines = new Map<number, KvMachine>();
+  readonly members = new Map<number, Member>();
+  process: Process | undefined;
+  life = 0;
+  paused = false;
+  /** Its disk is damaged or gone: it will not come back. */
+  lost = false;
+  /** Its disk is damaged, found out or not: nobody may rely on it. */
+  doomed = false;
+  private receiver: TransportReceiver | undefined;
+  private opening = false;
+  /** What is written to the log is this life's. */
+  private counting = false;
+  /** The states of the databases, as far as they are in the page cache. */
+  private readonly live = new Map<number, KvState>();
+
+  constructor(
+    readonly id: number,
+    private readonly universe: Universe,
+    /** What it knows of each group at first. */
+    private readonly initial: Configuration,
+  ) {
+    const { world, options } = universe;
+    this.random = universe.random.split(id);
+    this.clock = new MachineClock(world, this.random.below(1e9));
+    this.disk = new Disk(
+      world,
+      this.random.split(1),
+      { ...options.disk },
+      {
+        onDurable: (name, bytes) => this.stored(name, bytes),
+        mayDamage: () => this.doom(),
+        onIo: () => this.io(),
+      },
+    );
+  }
+
+  start(): void {
+    if (this.process !== undefined || this.lost) return;
+    const { world, options } = this.universe;
+    this.life++;
+    this.opening = true;
+    const process = new Process(
+      world,
+      this.clock,
+      this.random.split(this.life),
+      { turnUs: 10, earlyUs: 1000, lateUs: 200 },
+      () => this.happened(process),
+    );
+    this.process = process;
+    this.paused = false;
+    this.universe.tell(this, `starts, life ${this.life}`);
+    this.open(process, options.segmentBytes).then(undefined, (error: Error) => this.failed(process, error));
+  }
+
+  /** The process ends at this instant; with it, if `machine`, all that is not on the disk. */
+  crash(machine: boolean): void {
+    const { process } = this;
+    if (process === undefined) return;
+    process.end();
+    this.process = undefined;
+    this.receiver = undefined;
+    this.opening = false;
+    this.counting = false;
+    this.machines.clear();
+    this.disk.crash(machine);
+    if (machine) this.live.clear();
+    this.universe.tell(this, machine ? 'loses power' : 'is killed');
+    if (this.disk.silentlyDamaged) this.lose('its last write went elsewhere, and nothing shows it');
+  }
+
+  /** Its disk is gone, or no good. Whoever takes its place is another member. */
+  lose(why: string): void {
+    if (this.lost) return;
+    this.crash(true);
+    this.lost = true;
+    this.disk.wipe();
+    this.universe.tell(this, `is lost: ${why}`);
+    this.universe.replace(this);
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.process?.pause();
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.process?.resume();
+  }
+
+  /** Something arrives from another machine. */
+  arrive(run: (receiver: TransportReceiver) => void): void {
+    const { process } = this;
+    process?.happen(() => {
+      if (this.receiver !== undefined && this.process === process) run(this.receiver);
+    });
+  }
+
+  /** Damages what is synced, if the groups can do without this machine. */
+  rot(): void {
+    if (this.lost || !this.doom()) return;
+    if (this.disk.rot()) this.universe.tell(this, 'has a rotten sector');
+  }
+
+  /** Members of the life that is, or of the last one. */
+  get running(): boolean {
+    return this.process !== undefined && !this.opening;
+  }
+
+  private async open(process: Process, segmentBytes: number): Promise<void> {
+    const { options } = this.universe;
+    const leases = createLeases();
+    const host = await openRaftHost({
+      directory: 'simulated',
+      id: this.id,
+      leases,
+      storage: this.disk.folder(LOG, process),
+      clock: process,
+      random: this.random.below,
+      timing: {
+        tickMs: 100,
+        electionTicks: options.electionTicks,
+        heartbeatTicks: options.heartbeatTicks,
+        quiesceTicks: options.quiesceTicks,
+        tickEarlyMs: 1,
+        clockErrorPpm: options.clockErrorPpm,
+      },
+      transport: this.transport(process),
+      applyBytes: options.applyBytes,
+      segmentBytes,
+      retryMs: 50,
+      fatal: (error) => this.failed(process, error),
+      warn: (message) => this.universe.tell(this, message),
+    });
+    if (!process.alive) return;
+    this.counting = true;
+    const reader = new LeaseReader(leases, () => this.clock.nowUs());
+    for (const group of this.universe.groups.keys()) await this.openGroup(host, group, process, reader);
+    if (process.alive) this.opening = false;
+  }
+
+  private async openGroup(host: Host, group: number, process: Process, leases: LeaseReader): Promise<void> {
+    const { options } = this.universe;
+    const store: KvStore = new KvStore({
+      storage: this.disk.folder(`kv${group}/`, process),
+      process,
+      pieceBytes: 256,
+      onInstalled: (state) => {
+        if (process.alive) this.installed(group, state);
+      },
+    });
+    const start = host.logStart(group);
+    const state = await store.load(this.live.get(group), this.initial, start);
+    if (!process.alive) return;
+    this.live.set(group, state);
+    const machine = new KvMachine(group, state, {
+      process,
+      store,
+      leases,
+      checkpointEntries: options.checkpointEntries,
+      earlyAnswers: options.earlyAnswers,
+      onApplied: (_, entry, result) => this.universe.applied(this.member(group), entry, result),
+      onFailure: (error) => this.failed(process, error),
+    });
+    const handle = host.addGroup(group, machine) as GroupHandle;
+    machine.raft = handle;
+    this.machines.set(group, machine);
+    const { id, life } = this;
+    const durable = (): DurableLog => this.durableOf(group);
+    const member: Member = {
+      node: id,
+      group,
+      life,
+      core: handle.core,
+      get state() {
+        return machine.state;
+      },
+      get durable() {
+        return durable();
+      },
+      leased: () => machine.holdsLease(),
+    };
+    this.members.set(group, member);
+    this.universe.invariants.starts(member);
+    this.recover(member);
+  }
+
+  private durableOf(group: number): DurableLog {
+    let durable = this.durable.get(group);
+    if (durable === undefined) {
+      durable = new DurableLog();
+      this.durable.set(group, durable);
+    }
+    return durable;
+  }
+
+  private member(group: number): Member {
+    return this.members.get(group)!; // it applies, so it is there
+  }
+
+  private installed(group: number, state: KvState): void {
+    this.live.set(group, state);
+    const machine = this.machines.get(group);
+    if (machine === undefined) return;
+    machine.state = state;
+    this.universe.tell(this, `group ${group} is set to a snapshot at ${state.index}`);
+    this.universe.invariants.installed(this.member(group));
+  }
+
+  /** From here on the observer goes by what was found on the disk. */
+  private recover({ group, core }: Member): void {
+    const durable = new DurableLog();
+    durable.term = core.term;
+    durable.vote = core.vote;
+    durable.reset(core.log.firstIndex);
+    for (let index = core.log.firstIndex; index <= core.log.lastIndex; index++)
+      durable.add(index, core.log.term(index));
+    this.durable.set(group, durable);
+  }
+
+  private stored(name: string, bytes: Buffer): void {
+    if (!this.counting || !name.startsWith(LOG)) return;
+    noteBatch(this.durable, bytes, (group, log, term, vote) => {
+      this.universe.invariants.stores(this.id, group, log, term, vote);
+    });
+  }
+
+  /** Before each write and each send: a process may end there. */
+  private io(): void {
+    const { universe, process } = this;
+    if (process !== undefined && universe.random.chance(universe.crashAtIo)) {
+      universe.tell(this, 'ends at a write or a send');
+      universe.crash(this, universe.random.chance(0.3));
+    }
+  }
+
+  private doom(): boolean {
+    if (!this.universe.mayLose(this)) return false;
+    this.doomed = true;
+    return true;
+  }
+
+  private happened(process: Process): void {
+    if (this.process !== process) return;
+    for (const member of this.members.values()) {
+      if (member.life === this.life) this.universe.invariants.stepped(member);
+    }
+  }
+
+  /** The process says that it cannot go on. */
+  private failed(process: Process, error: Error): void {
+    if (!process.alive || this.process !== process) return;
+    const { code } = error as NodeJS.ErrnoException;
+    this.universe.tell(this, `fails: ${error.message}`);
+    if (code === 'EIO' || code === 'ENOSPC' || (error instanceof OfsError && error.status === Status.NOSPC)) {
+      this.universe.crash(this, false);
+    } else if (error instanceof OfsError && error.status === Status.CORRUPT && this.disk.damaged) {
+      this.lose(error.message);
+    } else {
+      this.universe.invariants.report(ASSERTION, `node ${this.id}: ${error.stack ?? error.message}`);
+      this.universe.crash(this, false);
+    }
+  }
+
+  private transport(process: Process): Transport {
+    const { universe, id } = this;
+    const { encoded } = universe.options;
+    const send = (to: number, deliver: (receiver: TransportReceiver) => void): void => {
+      this.io();
+      if (process.alive) universe.send(id, to, deliver);
+    };
+    return {
+      attach: (receiver) => {
+        this.receiver = receiver;
+      },
+      send: (to, batch) => {
+        for (const { group, message } of batch) this.sends(group, message);
+        const arriving = encoded ? decode(peerBatchCodec, encode(peerBatchCodec, [...batch])) : batch;
+        send(to, (receiver) => receiver.receive(id, arriving));
+      },
+      sendPiece: (to, piece) => {
+        const arriving = encoded ? decode(snapshotPieceCodec, encode(snapshotPieceCodec, piece)) : piece;
+        send(to, (receiver) => receiver.receivePiece(id, arriving));
+      },
+      sendPieceAnswer: (to, answer) => {
+        const arriving = encoded ? decode(pieceAnswerCodec, encode(pieceAnswerCodec, answer)) : answer;
+        send(to, (receiver) => receiver.receivePieceAnswer(id, arriving));
+      },
+    };
+  }
+
+  private sends(group: number, message: Message): void {
+    const member = this.members.get(group);
+    if (member === undefined || member.life !== this.life) return;
+    this.universe.world.note(1, message.kind * 1000 + message.from, message.index + message.to);
+    this.universe.invariants.sends(member, message);
+  }
+}

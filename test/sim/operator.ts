@@ -1,0 +1,58 @@
+// Who sees to the groups: puts replacements in the place of members that are lost, and, in a storm, changes who belongs
+// to a group for no reason.
+
+import type { Change, ReplicatedGroup } from '../../node/raft/index.js';
+import type { Member } from './invariants/index.js';
+import type { Universe } from './universe.js';
+
+const EVERY_US = 400_000;
+
+export class Operator {
+  /** In a storm: changes for no reason. */
+  restless: boolean;
+
+  constructor(private readonly universe: Universe) {
+    this.restless = universe.options.faults.has('change');
+  }
+
+  start(): void {
+    this.universe.world.after(EVERY_US, () => {
+      for (const group of this.universe.groups.keys()) this.look(group);
+      this.start();
+    });
+  }
+
+  private look(group: number): void {
+    const { universe } = this;
+    const leader = universe.leader(group);
+    if (leader === undefined) return;
+    const node = universe.nodes.get(leader.node);
+    const raft = node?.machines.get(group)?.raft;
+    if (raft === undefined || node?.process === undefined) return;
+    node.process.happen(() => {
+      const changes = this.wanted(leader, raft);
+      if (changes.length === 0 || raft.changeRefusal(changes) !== null) return;
+      if (raft.change(changes) !== 0) universe.tell(node, `changes group ${group}: ${JSON.stringify(changes)}`);
+    });
+  }
+
+  private wanted({ core }: Member, raft: ReplicatedGroup): Change[] {
+    const { random, nodes, options, living } = this.universe;
+    const { voters, learners } = raft.members;
+    const lost = (id: number): boolean => nodes.get(id)?.lost ?? true;
+    const gone = [...voters, ...learners].find(lost);
+    if (gone !== undefined) return [{ id: gone, to: 'gone' }];
+    if (this.restless && random.chance(0.5)) {
+      return Array.from({ length: random.between(1, 2) }, () => ({
+        id: random.pick(living).id,
+        to: random.pick(['voter', 'voter', 'learner', 'gone'] as const),
+      })).filter(({ to, id }) => to !== 'voter' || learners.includes(id) || voters.includes(id));
+    }
+    const sound = voters.filter((id) => !lost(id)).length;
+    if (sound >= Math.min(options.voters, living.length)) return [];
+    const ready = learners.find((id) => core.tracker.progress.get(id)?.state === 'replicate');
+    if (ready !== undefined) return [{ id: ready, to: 'voter' }];
+    const free = living.filter(({ id }) => !voters.includes(id) && !learners.includes(id));
+    return free.length === 0 || learners.length > 0 ? [] : [{ id: random.pick(free).id, to: 'learner' }];
+  }
+}

@@ -1,0 +1,147 @@
+// What a run is made of, all of it chosen by its seed: how many machines, what they are asked to do, and which faults
+// there are, how often. Each seed has other faults switched off, so that none hides behind another. What a seed chose
+// can be narrowed, to find out how little of it breaks what was broken.
+
+import { limits } from '../../proto/limits.js';
+import { type DiskFaults, NO_FAULTS } from './disk.js';
+import { type NetworkFaults, NO_NETWORK_FAULTS } from './network.js';
+import { Random } from './random.js';
+
+/** Each can be switched off by its name. */
+export const faultNames = [
+  'crash',
+  'machine-crash',
+  'crash-at-io',
+  'pause',
+  'cut',
+  'isolate',
+  'loss',
+  'double',
+  'late',
+  'slow-link',
+  'clock',
+  'slow-disk',
+  'stall',
+  'full-disk',
+  'fail-write',
+  'fail-sync',
+  'torn-bytes',
+  'misdirect',
+  'rot',
+  'wipe',
+  'change',
+  'remove-group',
+  'transfer',
+  'checkpoint',
+  'restart',
+] as const;
+
+export type FaultName = (typeof faultNames)[number];
+
+export interface Options {
+  readonly seed: number;
+  readonly voters: number;
+  readonly spares: number;
+  readonly groups: number;
+  readonly sessions: number;
+  readonly keys: number;
+  /** Of simulated time under faults, in milliseconds. */
+  readonly stormMs: number;
+  readonly faults: ReadonlySet<FaultName>;
+  /** How often something is done to some machine, on average. */
+  readonly faultEveryMs: number;
+  /** A crash at a write or a send, when they are switched on. */
+  readonly crashAtIo: number;
+  readonly disk: DiskFaults;
+  readonly network: NetworkFaults;
+  readonly segmentBytes: number;
+  readonly applyBytes: number;
+  readonly paddingBytes: number;
+  readonly electionTicks: number;
+  readonly heartbeatTicks: number;
+  readonly quiesceTicks: number;
+  readonly clockErrorPpm: number;
+  readonly checkpointEntries: number;
+  readonly thinkMs: number;
+  /** Of reads among all that sessions ask. */
+  readonly reads: number;
+  /** Answers leave when their entries are committed. */
+  readonly earlyAnswers: boolean;
+  /** Messages pass through their codec. */
+  readonly encoded: boolean;
+}
+
+/** What of a seed's choice is changed. */
+export interface Narrowed {
+  readonly without?: readonly FaultName[];
+  readonly voters?: number;
+  readonly spares?: number;
+  readonly groups?: number;
+  readonly sessions?: number;
+  readonly stormMs?: number;
+}
+
+export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
+  const random = new Random(seed);
+  // Half of the faults are there in a run, on average; in some runs nearly all, in some hardly any.
+  const share = random.pick([0.15, 0.4, 0.6, 0.9]);
+  const chosen = faultNames.filter(() => random.chance(share));
+  const faults = new Set(chosen.filter((name) => !narrowed.without?.includes(name)));
+  const on = (name: FaultName, value: number): number => (faults.has(name) ? value : 0);
+  const voters = random.pick([1, 2, 3, 3, 3, 3, 3, 4, 5, 5]);
+  const spares = random.pick([0, 1, 1, 2]);
+  const electionTicks = random.between(4, 10);
+  const rare = random.pick([0.001, 0.01, 0.05]);
+  const wanted = {
+    voters,
+    spares,
+    groups: random.pick([1, 1, 1, 2]),
+    sessions: random.between(2, 6),
+    stormMs: random.between(5_000, 20_000),
+  };
+  return {
+    seed,
+    voters: narrowed.voters ?? wanted.voters,
+    spares: narrowed.spares ?? wanted.spares,
+    groups: narrowed.groups ?? wanted.groups,
+    sessions: narrowed.sessions ?? wanted.sessions,
+    stormMs: narrowed.stormMs ?? wanted.stormMs,
+    keys: random.between(1, 4),
+    faults,
+    faultEveryMs: random.pick([60, 200, 500]),
+    crashAtIo: on('crash-at-io', random.pick([0.0005, 0.002, 0.01])),
+    disk: {
+      ...NO_FAULTS,
+      latencyUs: random.pick([20, 100, 100, 2000, 20_000]),
+      slowWrite: on('slow-disk', random.pick([0.01, 0.05])),
+      stall: on('stall', 0.003),
+      stallUs: random.pick([100_000, 1_000_000, 5_000_000]),
+      failWrite: on('fail-write', 0.001),
+      failSync: on('fail-sync', 0.05),
+      misdirect: on('misdirect', 0.001),
+      tornBytes: faults.has('torn-bytes'),
+    },
+    network: {
+      ...NO_NETWORK_FAULTS,
+      latencyUs: random.pick([20, 200, 2000, 30_000]),
+      loss: on('loss', rare),
+      double: on('double', random.pick([0.01, 0.05, 0.2])),
+      late: on('late', random.pick([0.01, 0.05])),
+      lateUs: random.pick([50_000, 1_000_000, 10_000_000]),
+      slowLink: on('slow-link', 0.2),
+      slowFactor: random.pick([10, 100]),
+    },
+    segmentBytes: random.pick([2048, 4096, 16_384]) * 4,
+    applyBytes: random.pick([1, 500, limits.raftApplyBytes]),
+    paddingBytes: random.pick([0, 50, 400]),
+    electionTicks,
+    heartbeatTicks: electionTicks >= 6 && random.chance(0.3) ? 2 : 1,
+    quiesceTicks: random.pick([0, 0, 3, 10]),
+    clockErrorPpm: random.pick([limits.raftClockErrorPpm, 20_000, 100_000]),
+    checkpointEntries: random.pick([5, 20, 100]),
+    thinkMs: random.pick([1, 20, 100]),
+    reads: random.pick([0.2, 0.5]),
+    earlyAnswers: random.chance(0.3),
+    encoded: random.chance(0.25),
+  };
+}

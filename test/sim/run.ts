@@ -1,0 +1,115 @@
+// Runs a seed: a storm, in which nothing wrong may happen, then calm, in which everything must come right.
+
+import { type Broken, PROGRESS } from './invariants/index.js';
+import { Operator } from './operator.js';
+import { type Narrowed, type Options, optionsOf } from './options.js';
+import { Session } from './sessions.js';
+import { Storm } from './storm.js';
+import { Universe } from './universe.js';
+import { World } from './world.js';
+
+/** Within so many ticks after all is healed everything must have come right, and so often that is looked at. */
+export const HEALING_TICKS = 600;
+const LOOK_TICKS = 2;
+const TICK_US = 100_000;
+
+export interface Outcome {
+  readonly options: Options;
+  readonly broken: readonly Broken[];
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly healingTicks: number;
+  /** Two runs with the same history have the same. */
+  readonly hash: number;
+  readonly entries: number;
+  readonly answered: { readonly swap: number; readonly lease: number; readonly index: number };
+}
+
+export interface RunOptions {
+  readonly narrowed?: Narrowed;
+  readonly tell?: (line: string) => void;
+}
+
+export async function runSeed(seed: number, { narrowed = {}, tell }: RunOptions = {}): Promise<Outcome> {
+  const options = optionsOf(seed, narrowed);
+  const world = new World(tell);
+  const universe = new Universe(options, world);
+  const { invariants } = universe;
+  const sessions = Array.from(
+    { length: options.sessions },
+    (_, at) => new Session(at + 1, 1 + (at % options.groups), universe),
+  );
+  const storm = new Storm(universe);
+  const operator = new Operator(universe);
+  for (const node of universe.nodes.values()) node.start();
+  for (const session of sessions) session.start();
+  storm.begin();
+  operator.start();
+  const isBroken = (): boolean => invariants.broken.length > 0;
+  await world.run(options.stormMs * 1000, () => false);
+  storm.end();
+  operator.restless = false;
+  universe.heal();
+  for (const session of sessions) session.stop();
+  const from = world.nowUs;
+  const calm = await settle(universe, world, () => sessions.every(({ idle }) => idle) && isSettled(universe));
+  if (calm) {
+    for (const session of sessions) session.finish();
+    await settle(universe, world, () => sessions.every(({ idle }) => idle) && isSettled(universe));
+  }
+  const healingTicks = Math.ceil((world.nowUs - from) / TICK_US);
+  if (!isBroken()) invariants.ends();
+  const answered = { swap: 0, lease: 0, index: 0 };
+  let entries = 0;
+  for (const session of sessions)
+    for (const kind of ['swap', 'lease', 'index'] as const) answered[kind] += session.answered[kind];
+  for (const { history } of universe.groups.values()) entries += history.lastIndex;
+  const { events, hash, nowUs } = world;
+  return {
+    options,
+    broken: invariants.broken,
+    events,
+    simulatedMs: nowUs / 1000,
+    healingTicks,
+    hash,
+    entries,
+    answered,
+  };
+}
+
+/** Waits for calm; says what is not so when it does not come. */
+async function settle(universe: Universe, world: World, settled: () => boolean): Promise<boolean> {
+  const until = world.nowUs + HEALING_TICKS * TICK_US;
+  while (world.nowUs < until) {
+    await world.run(world.nowUs + LOOK_TICKS * TICK_US, () => false);
+    if (settled()) return true;
+  }
+  universe.invariants.report(PROGRESS, unsettled(universe).join('; ') || 'a session is not answered');
+  return false;
+}
+
+function isSettled(universe: Universe): boolean {
+  return unsettled(universe).length === 0;
+}
+
+function unsettled(universe: Universe): string[] {
+  const wrong: string[] = [];
+  for (const { id, history } of universe.groups.values()) {
+    const leader = universe.leader(id);
+    if (leader === undefined || !leader.core.established) {
+      wrong.push(`group ${id} has no leader`);
+      continue;
+    }
+    const { voters, outgoing, learners } = leader.core.configuration;
+    if (outgoing.length > 0) wrong.push(`group ${id} is in a joint configuration`);
+    for (const node of [...voters, ...learners]) {
+      const member = universe.nodes.get(node)?.members.get(id);
+      if (member === undefined || universe.nodes.get(node)?.running !== true)
+        wrong.push(`member ${node} of group ${id} is not there`);
+      else if (member.state.index !== history.lastIndex) {
+        wrong.push(`member ${node} of group ${id} is at ${member.state.index} of ${history.lastIndex}`);
+      }
+    }
+  }
+  return wrong;
+}

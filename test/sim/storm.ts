@@ -1,0 +1,104 @@
+// What befalls the machines while a storm lasts: one thing after another, of the kinds that the run has.
+
+import type { Node } from './node.js';
+import type { FaultName } from './options.js';
+import type { Universe } from './universe.js';
+
+type Blow = (universe: Universe, node: Node) => void;
+
+const blows: Partial<Record<FaultName, Blow>> = {
+  crash: (universe, node) => universe.crash(node, false),
+  'machine-crash': (universe, node) => universe.crash(node, true),
+  restart: (universe, node) => {
+    // All at once, as when a rack loses power.
+    if (universe.random.chance(0.2))
+      for (const other of universe.living) universe.crash(other, universe.random.chance(0.5));
+    else universe.crash(node, false);
+  },
+  pause: (universe, node) => {
+    if (node.paused) return;
+    universe.tell(node, 'is paused');
+    node.pause();
+    universe.world.after(universe.random.exponential(1_000_000), () => node.resume());
+  },
+  cut: (universe, node) => {
+    const other = universe.random.pick(universe.living);
+    if (other === node) return;
+    universe.tell(node, `reaches node ${other.id} no more`);
+    universe.network.sever(node.id, other.id);
+    mendLater(universe);
+  },
+  isolate: (universe, node) => {
+    const direction = universe.random.below(3);
+    universe.tell(node, `is cut off, ${['both ways', 'outwards', 'inwards'][direction]}`);
+    for (const { id } of universe.living) {
+      if (id === node.id || universe.random.chance(0.15)) continue;
+      if (direction !== 2) universe.network.sever(node.id, id);
+      if (direction !== 1) universe.network.sever(id, node.id);
+    }
+    mendLater(universe);
+  },
+  clock: (universe, node) => {
+    const error = universe.options.clockErrorPpm / 1e6;
+    const part = universe.random.pick([-1, 1, universe.random.below(2001) / 1000 - 1]);
+    node.clock.setRate(1 + error * part);
+  },
+  'full-disk': (universe, node) => {
+    const { disk } = node;
+    universe.tell(node, 'has a full disk');
+    disk.faults.capacityBytes = disk.usedBytes + universe.random.below(10_000);
+    universe.world.after(universe.random.exponential(2_000_000), () => {
+      disk.faults.capacityBytes = Number.POSITIVE_INFINITY;
+    });
+  },
+  rot: (universe, node) => {
+    if (universe.random.chance(0.1)) node.rot();
+  },
+  wipe: (universe, node) => {
+    if (universe.random.chance(0.2) && universe.mayLose(node)) node.lose('wiped');
+  },
+  transfer: (universe, node) => {
+    for (const { raft, leading } of node.machines.values()) {
+      if (!leading) continue;
+      const { id } = universe.random.pick(universe.living);
+      node.process?.happen(() => raft.transfer(id));
+    }
+  },
+  checkpoint: (_, node) => {
+    for (const machine of node.machines.values()) node.process?.happen(() => machine.checkpoint());
+  },
+};
+
+function mendLater(universe: Universe): void {
+  universe.world.after(universe.random.exponential(2_000_000), () => {
+    if (!universe.network.whole) universe.tell(undefined, 'the network is whole');
+    universe.network.mend();
+  });
+}
+
+export class Storm {
+  private over = false;
+  private readonly kinds: readonly Blow[];
+
+  constructor(private readonly universe: Universe) {
+    this.kinds = [...universe.options.faults].map((name) => blows[name]).filter((blow) => blow !== undefined);
+  }
+
+  begin(): void {
+    const { world, random, options, living } = this.universe;
+    if (this.over || this.kinds.length === 0) return;
+    world.after(random.exponential(options.faultEveryMs * 1000), () => {
+      if (this.over) return;
+      // Who leads is hit more often than others.
+      const leaders = [...this.universe.groups.keys()].map((group) => this.universe.leader(group)?.node ?? 0);
+      const leader = this.universe.nodes.get(random.pick(leaders));
+      const node = leader !== undefined && random.chance(0.3) ? leader : random.pick(living);
+      if (!node.lost) random.pick(this.kinds)(this.universe, node);
+      this.begin();
+    });
+  }
+
+  end(): void {
+    this.over = true;
+  }
+}

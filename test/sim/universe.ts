@@ -1,0 +1,153 @@
+// One run: the machines, what is between them, those who use them, and what is watched. Says who may be lost, sees to
+// it that what was lost is replaced, and brings everything to rest in the end.
+
+import { Role } from '../../node/raft/core/index.js';
+import type { CommittedEntry, TransportReceiver } from '../../node/raft/index.js';
+import type { Configuration } from '../../proto/raft/index.js';
+import { NO_FAULTS } from './disk.js';
+import { History } from './history.js';
+import { type Group, Invariants, type Member } from './invariants/index.js';
+import { quorum } from './invariants/invariant.js';
+import { Network, NO_NETWORK_FAULTS } from './network.js';
+import { Node } from './node.js';
+import type { Options } from './options.js';
+import { Random } from './random.js';
+import type { World } from './world.js';
+
+const UNKNOWN: Configuration = { voters: [], outgoing: [], learners: [], learnersNext: [] };
+
+export class Universe {
+  readonly random: Random;
+  readonly network: Network;
+  readonly nodes = new Map<number, Node>();
+  readonly groups = new Map<number, Group>();
+  readonly invariants: Invariants;
+  readonly operations = { count: 0, next: (): number => ++this.operations.count };
+  crashAtIo: number;
+  healed = false;
+  private nextId: number;
+
+  constructor(
+    readonly options: Options,
+    readonly world: World,
+  ) {
+    this.random = new Random(options.seed ^ 0x5eed);
+    this.crashAtIo = options.crashAtIo;
+    this.network = new Network(world, this.random.split(2), { ...options.network });
+    for (let id = 1; id <= options.groups; id++) this.groups.set(id, this.makeGroup(id));
+    this.invariants = new Invariants(this.groups, () => world.nowUs);
+    const voters = Array.from({ length: options.voters }, (_, at) => at + 1);
+    for (const id of voters) this.nodes.set(id, new Node(id, this, { ...UNKNOWN, voters }));
+    this.nextId = options.voters + 1;
+    for (let spare = 0; spare < options.spares; spare++) this.addNode();
+    this.network.chooseLinks([...this.nodes.keys()]);
+  }
+
+  group(id: number): Group {
+    return this.groups.get(id)!; // of this run
+  }
+
+  get living(): Node[] {
+    return [...this.nodes.values()].filter(({ lost }) => !lost);
+  }
+
+  tell(node: Node | undefined, what: string): void {
+    this.world.note(3, node?.id, what.length);
+    this.world.tell?.(
+      `${(this.world.nowUs / 1000).toFixed(3).padStart(12)} ${node === undefined ? '' : `node ${node.id} `}${what}`,
+    );
+  }
+
+  /** A process ends, and comes back after a while. */
+  crash(node: Node, machine: boolean): void {
+    if (node.process === undefined) return;
+    node.crash(machine);
+    if (!node.lost) this.world.after(this.random.below(this.healed ? 100_000 : 3_000_000), () => node.start());
+  }
+
+  send(source: number, target: number, deliver: (receiver: TransportReceiver) => void): void {
+    const node = this.nodes.get(target);
+    if (node === undefined) return;
+    this.network.send(source, target, () => node.arrive(deliver));
+  }
+
+  /** An entry was applied by a member. */
+  applied(member: Member, entry: CommittedEntry, result: number | undefined): void {
+    const { history } = this.group(member.group);
+    const first = entry.index === history.lastIndex + 1;
+    if (first) history.add(entry.term, entry.payload, member.state.hash, member.state.configuration);
+    this.world.note(4, member.node, entry.index);
+    this.invariants.applied(member, entry, result, first);
+  }
+
+  /** The member that leads by what a node's member knows, 0 for none. */
+  leaderBy(node: Node, group: number): number {
+    return node.machines.get(group)?.raft.leader ?? 0;
+  }
+
+  leader(group: number): Member | undefined {
+    let found: Member | undefined;
+    for (const member of this.group(group).members()) {
+      if (member.core.role === Role.LEADER && member.core.term > (found?.core.term ?? 0)) found = member;
+    }
+    return found;
+  }
+
+  /** Whether every group has a quorum without this node, and those that are lost, in every configuration that may hold. */
+  mayLose(node: Node): boolean {
+    if (node.doomed) return true;
+    const sound = (id: number): boolean => {
+      const other = this.nodes.get(id);
+      return other !== undefined && other !== node && !other.doomed && !other.lost;
+    };
+    for (const other of this.living) {
+      for (const { core, state } of other.members.values()) {
+        for (const configuration of [core.configuration, state.configuration])
+          if (!quorum(configuration, sound)) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Another machine for one that is lost; who belongs to the groups is the operator's. */
+  replace(_lost: Node): void {
+    const node = this.addNode();
+    this.world.after(this.random.below(1_000_000), () => node.start());
+  }
+
+  /** From now on everything works. */
+  heal(): void {
+    this.healed = true;
+    this.crashAtIo = 0;
+    this.network.mend();
+    this.network.faults = { ...NO_NETWORK_FAULTS };
+    this.network.chooseLinks([]);
+    for (const node of this.living) {
+      node.disk.faults = { ...NO_FAULTS };
+      node.resume();
+      node.start();
+    }
+    this.tell(undefined, 'all is healed');
+  }
+
+  private addNode(): Node {
+    const node = new Node(this.nextId++, this, UNKNOWN);
+    this.nodes.set(node.id, node);
+    return node;
+  }
+
+  private makeGroup(id: number): Group {
+    const { nodes } = this;
+    return {
+      id,
+      history: new History(),
+      *members() {
+        for (const node of nodes.values()) {
+          const member = node.running ? node.members.get(id) : undefined;
+          if (member?.life === node.life) yield member;
+        }
+      },
+      durable: (node) => nodes.get(node)?.durable.get(id),
+    };
+  }
+}
