@@ -46,6 +46,8 @@ export class Node {
   /** Its disk is damaged, found out or not: nobody may rely on it. */
   doomed = false;
   private receiver: TransportReceiver | undefined;
+  /** The configurations that were in force here when that was last looked at. */
+  private readonly configurations = new Map<number, Configuration>();
   private opening = false;
   /** What is written to the log is this life's. */
   private counting = false;
@@ -282,7 +284,11 @@ export class Node {
   private happened(process: Process): void {
     if (this.process !== process) return;
     for (const member of this.members.values()) {
-      if (member.life === this.life) this.universe.invariants.stepped(member);
+      if (member.life !== this.life) continue;
+      this.universe.invariants.stepped(member);
+      if (this.configurations.get(member.group) === member.core.configuration) continue;
+      this.configurations.set(member.group, member.core.configuration);
+      this.universe.seeConfiguration(member);
     }
   }
 

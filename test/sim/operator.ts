@@ -1,6 +1,8 @@
 // Who sees to the groups: puts replacements in the place of members that are lost, and, in a storm, changes who belongs
 // to a group for no reason.
 
+import { changed } from '../../node/raft/core/membership.js';
+import { isJoint } from '../../node/raft/core/quorum.js';
 import type { Change, ReplicatedGroup } from '../../node/raft/index.js';
 import type { Member } from './invariants/index.js';
 import type { Universe } from './universe.js';
@@ -31,7 +33,9 @@ export class Operator {
     if (raft === undefined || node?.process === undefined) return;
     node.process.happen(() => {
       const changes = this.wanted(leader, raft);
-      if (changes.length === 0 || raft.changeRefusal(changes) !== null) return;
+      // Nobody makes a group rely on what is lost.
+      if (changes.length === 0 || isJoint(raft.members) || !universe.isSound(changed(raft.members, changes))) return;
+      if (raft.changeRefusal(changes) !== null) return;
       if (raft.change(changes) !== 0) universe.tell(node, `changes group ${group}: ${JSON.stringify(changes)}`);
     });
   }

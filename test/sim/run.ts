@@ -1,6 +1,6 @@
 // Runs a seed: a storm, in which nothing wrong may happen, then calm, in which everything must come right.
 
-import { type Broken, PROGRESS } from './invariants/index.js';
+import { type Broken, type Member, PROGRESS } from './invariants/index.js';
 import { Operator } from './operator.js';
 import { type Narrowed, type Options, optionsOf } from './options.js';
 import { Session } from './sessions.js';
@@ -85,6 +85,9 @@ async function settle(universe: Universe, world: World, settled: () => boolean):
     if (settled()) return true;
   }
   universe.invariants.report(PROGRESS, unsettled(universe).join('; ') || 'a session is not answered');
+  for (const { id } of universe.groups.values()) {
+    for (const { members } of universe.living) describe(universe, members.get(id));
+  }
   return false;
 }
 
@@ -112,4 +115,18 @@ function unsettled(universe: Universe): string[] {
     }
   }
   return wrong;
+}
+
+function describe(universe: Universe, member: Member | undefined): void {
+  if (member === undefined) return;
+  const { node, group, core, state, durable } = member;
+  const role = ['follower', 'pre-candidate', 'candidate', 'leader'][core.role];
+  const { log, configuration, leader } = core;
+  const at = `term ${core.term}, vote ${core.vote}, log ${log.firstIndex} to ${log.lastIndex} of ${log.lastTerm}`;
+  const done = `committed ${log.committed}, applied ${state.index}, on disk to ${durable.lastIndex}`;
+  const who = `follows ${leader}, ${JSON.stringify(configuration)}`;
+  universe.tell(
+    universe.nodes.get(node),
+    `in group ${group}: ${role}, ${at}, ${done}, ${who}${core.quiescent ? ', quiescent' : ''}`,
+  );
 }

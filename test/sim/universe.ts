@@ -26,6 +26,8 @@ export class Universe {
   crashAtIo: number;
   healed = false;
   private nextId: number;
+  private readonly initial: Configuration;
+  private readonly configurations = new Map<number, [index: number, configuration: Configuration][]>();
 
   constructor(
     readonly options: Options,
@@ -37,7 +39,9 @@ export class Universe {
     for (let id = 1; id <= options.groups; id++) this.groups.set(id, this.makeGroup(id));
     this.invariants = new Invariants(this.groups, () => world.nowUs);
     const voters = Array.from({ length: options.voters }, (_, at) => at + 1);
-    for (const id of voters) this.nodes.set(id, new Node(id, this, { ...UNKNOWN, voters }));
+    this.initial = { ...UNKNOWN, voters };
+    for (const group of this.groups.keys()) this.configurations.set(group, []);
+    for (const id of voters) this.nodes.set(id, new Node(id, this, this.initial));
     this.nextId = options.voters + 1;
     for (let spare = 0; spare < options.spares; spare++) this.addNode();
     this.network.chooseLinks([...this.nodes.keys()]);
@@ -93,20 +97,31 @@ export class Universe {
     return found;
   }
 
+  /** A configuration stands in some log: it may come into force, unless another entry was committed at its place. */
+  seeConfiguration({ group, core }: Member): void {
+    this.configurations.get(group)?.push([core.membership.currentIndex, core.configuration]);
+  }
+
   /** Whether every group has a quorum without this node, and those that are lost, in every configuration that may hold. */
   mayLose(node: Node): boolean {
     if (node.doomed) return true;
-    const sound = (id: number): boolean => {
-      const other = this.nodes.get(id);
-      return other !== undefined && other !== node && !other.doomed && !other.lost;
-    };
-    for (const other of this.living) {
-      for (const { core, state } of other.members.values()) {
-        for (const configuration of [core.configuration, state.configuration])
-          if (!quorum(configuration, sound)) return false;
+    for (const [group, seen] of this.configurations) {
+      const { history } = this.group(group);
+      const settled = history.at(history.lastIndex)?.configuration ?? this.initial;
+      if (!this.isSound(settled, node)) return false;
+      for (const [at, configuration] of seen) {
+        if (at > history.lastIndex && !this.isSound(configuration, node)) return false;
       }
     }
     return true;
+  }
+
+  /** Whether a quorum of it can be relied on, also without `node`. */
+  isSound(configuration: Configuration, node?: Node): boolean {
+    return quorum(configuration, (id) => {
+      const other = this.nodes.get(id);
+      return other !== undefined && other !== node && !other.doomed && !other.lost;
+    });
   }
 
   /** Another machine for one that is lost; who belongs to the groups is the operator's. */
