@@ -223,6 +223,9 @@ export const limits = {
   fuseDirectoryPageEntries: 1024,
   fuseDirectoryEntries: 16_384,
   fuseNotices: 65_536,
+  /** Files open for writing at once of which device threads know, and files closed with bytes that no flush covered. */
+  fuseFlushWords: 16_384,
+  fuseOwingFiles: 65_536,
   /** Entries of directories that a mount keeps, and directories with any. */
   fuseNeighbours: 16_384,
   fuseReadAheadBytes: 4 * MIB,
@@ -289,6 +292,7 @@ export function assertLimits(): void {
   assert(limits.fuseReadBufferBytes >= 4 * limits.fuseRequestBytes);
   assert(limits.fuseDirectoryPageEntries <= limits.readdirEntries);
   assert(limits.neighbours <= limits.readdirEntries && limits.fuseNeighbours >= 16 * limits.neighbours);
+  assert(limits.fuseFlushWords < 2 ** 21, 'the upper half of a handle below 2^53');
   assert(limits.fuseDirectoryEntries >= 4 * limits.fuseDirectoryPageEntries);
   assert(limits.multipartDirectSlices <= limits.slicesPerRequest);
   assert(

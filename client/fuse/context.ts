@@ -5,6 +5,7 @@ import { OfsError, type Status } from '../../proto/status.js';
 import type { Credentials, FileHandle, Vfs } from '../vfs/interface.js';
 import type { Answerer, CacheTimes } from './answerer.js';
 import type { DirectoryHandle } from './directory-handle.js';
+import type { FlushAccounts } from './flush-account.js';
 import type { HandleTable } from './handle-table.js';
 import type { Neighbours } from './neighbours.js';
 import type { NodeTable } from './nodes.js';
@@ -38,6 +39,7 @@ export interface Context {
   readonly answer: Answerer;
   readonly buffers: ReadBuffers;
   readonly files: HandleTable<OpenFile>;
+  readonly flushes: FlushAccounts;
   readonly directories: HandleTable<DirectoryHandle>;
   readonly times: CacheTimes;
   readonly log: Log;

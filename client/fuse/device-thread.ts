@@ -1,11 +1,12 @@
 // A device thread: blocks in read on /dev/fuse and passes what it reads to the engine, by reference or through its ring
-// (shared.ts). It knows nothing of what requests mean, except the statfs that this process sends itself to make readers
-// leave. Inside the device it hears nothing else: no message, not even process.exit.
+// (shared.ts). Answers by itself a FLUSH of a file that owes none (flush-account.ts), and the statfs that this process
+// sends itself to make readers leave; of all else it knows nothing. Inside the device it hears nothing: no message, not
+// even process.exit.
 
 import assert from 'node:assert';
 import { readSync, writeSync } from 'node:fs';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { answerHeader, Opcode, statfsOut } from '../../proto/fuse/index.js';
+import { answerHeader, flushIn, Opcode, requestHeader, statfsOut } from '../../proto/fuse/index.js';
 import { limits } from '../../proto/limits.js';
 import { Doorbell, RingProducer } from '../../workers/ring/index.js';
 import {
@@ -13,6 +14,7 @@ import {
   type Departure,
   type DeviceThreadData,
   FIRST_SLOT,
+  FlushWord,
   FREED,
   INLINE,
   MESSAGE_BYTES,
@@ -23,11 +25,15 @@ import {
 /** Offsets in the request header. */
 const OPCODE_OFFSET = 4;
 const UNIQUE_OFFSET = 8;
+/** The upper half of a FLUSH's handle. */
+const FLUSH_WORD_OFFSET = requestHeader.bytes + flushIn.fields.fh!.offset + 4;
 const WAIT_MS = 1_000;
 
 class DeviceReader {
   private readonly control: Int32Array;
   private readonly slots: Int32Array;
+  private readonly flushWords: Int32Array;
+  private readonly answer = Buffer.alloc(answerHeader.bytes + statfsOut.bytes);
   private readonly memory: Buffer;
   private readonly buffers: Buffer[] = [];
   private readonly producer: RingProducer;
@@ -36,6 +42,7 @@ class DeviceReader {
   constructor(private readonly data: DeviceThreadData) {
     this.control = new Int32Array(data.control);
     this.slots = new Int32Array(data.slots);
+    this.flushWords = new Int32Array(data.flushWords);
     this.memory = Buffer.from(data.memory);
     for (let at = 0; at < this.memory.length; at += SLOT_BYTES) {
       this.buffers.push(this.memory.subarray(at, at + SLOT_BYTES));
@@ -71,6 +78,8 @@ class DeviceReader {
         Atomics.store(this.slots, FIRST_SLOT + slot, SlotState.ENGINE);
         this.send(slot, buffer, 0, length);
         slot = this.freeSlot();
+      } else if (opcode === Opcode.FLUSH && this.owesNothing(buffer)) {
+        this.reply(buffer, 0);
       } else {
         this.send(INLINE, buffer, length, length);
       }
@@ -115,16 +124,26 @@ class DeviceReader {
   }
 
   private answerStatfs(request: Buffer): void {
-    const answer = Buffer.alloc(answerHeader.bytes + statfsOut.bytes);
-    answer.writeUInt32LE(answer.length, 0);
+    this.answer.writeUInt32LE(limits.nameBytes, answerHeader.bytes + statfsOut.fields.nameLength!.offset);
+    this.reply(request, statfsOut.bytes);
+  }
+
+  private owesNothing(flush: Buffer): boolean {
+    const word = flush.readUInt32LE(FLUSH_WORD_OFFSET);
+    return word !== 0 && Atomics.load(this.flushWords, word) === FlushWord.SETTLED;
+  }
+
+  private reply(request: Buffer, bodyBytes: number): void {
+    const { answer } = this;
+    const length = answerHeader.bytes + bodyBytes;
+    answer.writeUInt32LE(length, 0);
     request.copy(answer, 8, UNIQUE_OFFSET, UNIQUE_OFFSET + 8);
-    answer.writeUInt32LE(limits.nameBytes, answerHeader.bytes + statfsOut.fields.nameLength!.offset);
     try {
-      writeSync(this.data.descriptor, answer);
+      writeSync(this.data.descriptor, answer, 0, length);
     } catch (error) {
       // Whoever asked has gone meanwhile (ENOENT), or the mount has: either way nobody waits for it.
       const code = (error as NodeJS.ErrnoException).code;
-      assert(code === 'ENOENT' || code === 'ENODEV' || code === 'ECONNABORTED', `statfs answer refused: ${error}`);
+      assert(code === 'ENOENT' || code === 'ENODEV' || code === 'ECONNABORTED', `answer refused: ${error}`);
     }
   }
 }

@@ -33,7 +33,7 @@ function addFile(context: Context, handle: FileHandle, flags: number): number {
   const writable = isWritable(flags);
   const node = context.nodes.find(handle.inode);
   if (writable && node !== undefined) node.writers++;
-  return context.files.add({ handle, flags, writable });
+  return context.files.add({ handle, flags, writable }, writable ? context.flushes.open(handle.inode) : 0);
 }
 
 /** The file is no longer open under this handle; what was written through it is to be told anew. */
@@ -41,6 +41,7 @@ async function dropFile(context: Context, fh: number): Promise<void> {
   const file = context.files.remove(fh);
   const node = context.nodes.find(file.handle.inode);
   if (file.writable) {
+    context.flushes.close(file.handle.inode);
     context.nodes.change(file.handle.inode);
     if (node !== undefined) node.writers--;
   }
@@ -129,6 +130,7 @@ async function appendOffset(context: Context, file: OpenFile, offset: number): P
 export const write: Handler = async (context, request) => {
   const { fh, offset, writeFlags, flags, data } = decodeWrite(request.buffer, request.at, request.end);
   const file = context.files.get(fh);
+  if (!file.writable) throw new ErrnoError(Errno.EBADF);
   const { inode } = file.handle;
   const fromPageCache = (writeFlags & WriteFlag.CACHE) !== 0;
   if (mayHavePrivileges(context, inode)) {
@@ -139,26 +141,35 @@ export const write: Handler = async (context, request) => {
   if (at + data.length > limits.fileBytes) {
     throw new OfsError(Status.FBIG, `file would pass the limit of ${limits.fileBytes} bytes`);
   }
-  await context.vfs.write(file.handle, at, data);
+  const account = context.flushes.beginWrite(inode);
+  try {
+    await context.vfs.write(file.handle, at, data);
+  } finally {
+    context.flushes.endWrite(account);
+  }
   context.nodes.change(inode);
   context.answer.written(request.unique, data.length);
 };
 
+/** Everything written to the file, through whichever handle, is committed when this resolves. */
+async function flushFile(context: Context, handle: FileHandle): Promise<void> {
+  const moves = context.flushes.beginFlush(handle.inode);
+  await context.vfs.flush(handle);
+  context.flushes.flushed(handle.inode, moves);
+  context.nodes.change(handle.inode);
+}
+
+/** A device thread answers it where nothing is owed (flush-account.ts). */
 export const flush: Handler = async (context, request) => {
   const { fh } = flushIn.read(request.buffer, request.at, request.end);
   const file = context.files.get(fh);
-  if (file.writable) {
-    await context.vfs.flush(file.handle);
-    context.nodes.change(file.handle.inode);
-  }
+  if (file.writable) await flushFile(context, file.handle);
   context.answer.empty(request.unique);
 };
 
 export const fsync: Handler = async (context, request) => {
   const { fh } = fsyncIn.read(request.buffer, request.at, request.end);
-  const file = context.files.get(fh);
-  await context.vfs.flush(file.handle);
-  context.nodes.change(file.handle.inode);
+  await flushFile(context, context.files.get(fh).handle);
   context.answer.empty(request.unique);
 };
 

@@ -10,6 +10,7 @@ import {
   Control,
   createThreadData,
   type Departure,
+  type DeviceThreadData,
   FIRST_SLOT,
   FREED,
   INLINE,
@@ -31,6 +32,13 @@ export interface IntakeTarget {
   /** False while no more requests may be begun; then `Intake.resume` is called when that has changed. */
   mayBegin(): boolean;
   begin(arrival: Arrival): void;
+}
+
+export interface IntakeOptions {
+  readonly descriptor: number;
+  readonly threads: number;
+  /** FlushAccounts.shared. */
+  readonly flushWords: SharedArrayBuffer;
 }
 
 /** A thread without a free slot reads nothing, so the last ones are not let go of for long. */
@@ -64,12 +72,9 @@ class DeviceThread {
   readonly left: Promise<Departure>;
 
   constructor(
-    descriptor: number,
-    control: SharedArrayBuffer,
-    engineBell: SharedArrayBuffer,
+    data: DeviceThreadData,
     private readonly spill: Spill,
   ) {
-    const data = createThreadData(descriptor, control, engineBell);
     this.consumer = new RingConsumer(data.ring, new Doorbell(data.ownBell));
     this.slots = new Int32Array(data.slots);
     const memory = Buffer.from(data.memory);
@@ -129,14 +134,14 @@ export class Intake {
   private first = 0;
 
   constructor(
-    descriptor: number,
-    threads: number,
+    { descriptor, threads, flushWords }: IntakeOptions,
     private readonly target: IntakeTarget,
   ) {
     assert(threads >= 1 && threads <= limits.fuseThreads, `1 to ${limits.fuseThreads} device threads`);
     const spill = new Spill();
     for (let index = 0; index < threads; index++) {
-      this.threads.push(new DeviceThread(descriptor, this.control, this.bell.shared, spill));
+      const shared = { descriptor, control: this.control, engineBell: this.bell.shared, flushWords };
+      this.threads.push(new DeviceThread(createThreadData(shared), spill));
     }
   }
 

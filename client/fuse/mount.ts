@@ -10,6 +10,7 @@ import type { Vfs } from '../vfs/interface.js';
 import { Answerer } from './answerer.js';
 import type { Context, Log } from './context.js';
 import { Engine } from './engine.js';
+import { FlushAccounts } from './flush-account.js';
 import { HandleTable } from './handle-table.js';
 import { Intake } from './intake.js';
 import {
@@ -96,7 +97,10 @@ class ActiveMount implements Mount {
     this.notifier = new Notifier(descriptor, nodes, options.log);
     this.context = createContext(options, descriptor, nodes, this.notifier);
     this.engine = new Engine({ context: this.context, readOnly: options.readOnly ?? false });
-    this.intake = new Intake(descriptor, options.threads ?? DEFAULT_THREADS, this.engine);
+    this.intake = new Intake(
+      { descriptor, threads: options.threads ?? DEFAULT_THREADS, flushWords: this.context.flushes.shared },
+      this.engine,
+    );
     this.engine.onRoom = () => this.intake.resume();
     this.stopped = this.finish();
   }
@@ -268,6 +272,7 @@ function createContext(options: MountOptions, descriptor: number, nodes: NodeTab
     answer: new Answerer(descriptor, nodes, times),
     buffers: new ReadBuffers(),
     files: new HandleTable(),
+    flushes: new FlushAccounts(),
     directories: new HandleTable(),
     log: options.log,
     invalidate: (inode) => notifier.invalidate(inode),

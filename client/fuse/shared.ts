@@ -31,6 +31,9 @@ export const FREED = 0;
 export const FIRST_SLOT = 1;
 export const SlotState = { FREE: 0, ENGINE: 1 } as const;
 
+/** What the word of a file open for writing says (flush-account.ts). */
+export const FlushWord = { OWING: 0, SETTLED: 1 } as const;
+
 /** Why a thread left. */
 export type Departure = { reason: 'gone' } | { reason: 'stopped' } | { reason: 'failed'; message: string };
 
@@ -40,20 +43,19 @@ export interface DeviceThreadData {
   readonly ring: SharedArrayBuffer;
   readonly engineBell: SharedArrayBuffer;
   readonly ownBell: SharedArrayBuffer;
+  /** One word for each file open for writing, as handles name them. */
+  readonly flushWords: SharedArrayBuffer;
   readonly slots: SharedArrayBuffer;
   readonly memory: SharedArrayBuffer;
 }
 
+/** What one thread has for itself; the rest is shared by all threads of a mount. */
 export function createThreadData(
-  descriptor: number,
-  control: SharedArrayBuffer,
-  engineBell: SharedArrayBuffer,
+  shared: Pick<DeviceThreadData, 'descriptor' | 'control' | 'engineBell' | 'flushWords'>,
 ): DeviceThreadData {
   const slots = limits.fuseWriteSlotsPerThread;
   return {
-    descriptor,
-    control,
-    engineBell,
+    ...shared,
     ring: createRing(limits.ringBytes),
     ownBell: createDoorbell(),
     slots: new SharedArrayBuffer((FIRST_SLOT + slots) * 4),

@@ -10,6 +10,7 @@ import { Answerer, HEADER } from '../../../client/fuse/answerer.js';
 import type { Context } from '../../../client/fuse/context.js';
 import { DirectoryHandle } from '../../../client/fuse/directory-handle.js';
 import { Engine } from '../../../client/fuse/engine.js';
+import { FlushAccounts } from '../../../client/fuse/flush-account.js';
 import { HandleTable } from '../../../client/fuse/handle-table.js';
 import { Neighbours } from '../../../client/fuse/neighbours.js';
 import { NodeTable } from '../../../client/fuse/nodes.js';
@@ -59,6 +60,7 @@ class Bench {
       answer: new Answerer(this.descriptor, this.nodes, times),
       buffers: new ReadBuffers(),
       files: new HandleTable(),
+      flushes: new FlushAccounts(),
       directories: new HandleTable(),
       times,
       log: (message) => this.log.push(message),

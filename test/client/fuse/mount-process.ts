@@ -5,6 +5,7 @@
 
 import { createInterface } from 'node:readline';
 import { mountVolume } from '../../../client/fuse/index.js';
+import { OfsError, Status } from '../../../proto/status.js';
 import { MemoryVfs } from './memory-vfs.js';
 
 const [directory, options] = process.argv.slice(2);
@@ -18,8 +19,16 @@ const calls = new Map<string, number>();
 /** Operations that wait until they are let go. */
 const held = new Map<string, (() => void)[]>();
 
+/** Operations of which the next one fails. */
+const failing = new Set<string>();
+/** Writes that no flush was begun after. */
+let unflushed = 0;
+
 vfs.before = async (operation) => {
   calls.set(operation, (calls.get(operation) ?? 0) + 1);
+  if (failing.delete(operation)) throw new OfsError(Status.IO, `${operation} fails as it was told`);
+  if (operation === 'write') unflushed++;
+  if (operation === 'flush') unflushed = 0;
   const waiting = held.get(operation);
   if (waiting !== undefined) await new Promise<void>((resolve) => waiting.push(resolve));
 };
@@ -61,6 +70,11 @@ async function obey(line: string): Promise<string> {
     case 'invalidate-entry':
       mount.invalidateEntry(vfs.root, name);
       return 'told';
+    case 'fail':
+      failing.add(name);
+      return 'failing';
+    case 'unflushed':
+      return String(unflushed);
     case 'hold':
       held.set(name, []);
       return 'held';
