@@ -2,9 +2,17 @@
 // that is a verdict of its own, so that nobody takes it for a pass.
 
 import type { CheckLimits, History, Model, Verdict } from './history.js';
-import { type Budget, Search } from './search.js';
+import { type Budget, type Effort, type Found, Search } from './search.js';
 
 const defaults: Required<CheckLimits> = { steps: 50_000_000, ms: 60_000, memo: 3_000_000 };
+
+const FIRST_STEPS = 100_000;
+const efforts: readonly Omit<Effort, 'steps'>[] = [
+  { block: 1, onlyWhereStuck: true },
+  { block: 2, onlyWhereStuck: true },
+  { block: 2, onlyWhereStuck: false },
+  { block: Number.POSITIVE_INFINITY, onlyWhereStuck: false },
+];
 
 export function check<S, Q, A>(
   model: Model<S, Q, A>,
@@ -18,14 +26,27 @@ export function check<S, Q, A>(
   const parts = model.partition?.(history) ?? [history];
   // Small parts are cheap, and one that is illegal settles all: they come before what may take all there is.
   parts.sort((a, b) => a.length - b.length);
-  let unknown: string | null = null;
+  let unknown: Verdict<Q, A> | null = null;
   for (const operations of parts) {
-    const found = new Search(model, operations, budget).run();
+    const found = search(model, operations, budget);
     const steps = most - budget.steps;
-    if (found.end === 'illegal') return { verdict: 'illegal', operations, ...found, steps };
-    if (found.end === 'spent') unknown ??= `${found.why}, in a part of ${operations.length} operations`;
+    if (found.end === 'ok') continue;
+    const { prefixes, stuck } = found;
+    const progress = { operations, prefixes, stuck, steps };
+    if (found.end === 'none') return { verdict: 'illegal', ...progress };
+    unknown ??= { verdict: 'unknown', why: `${found.why}, in a part of ${operations.length} operations`, ...progress };
   }
   const steps = most - budget.steps;
-  if (unknown !== null) return { verdict: 'unknown', why: unknown, steps };
+  if (unknown !== null) return { ...unknown, steps };
   return { verdict: 'ok', parts: parts.length, steps };
+}
+
+/** By growing efforts, in turns: each finds soon what the one before may miss, and none may take all there is. */
+function search<S, Q, A>(model: Model<S, Q, A>, operations: History<Q, A>, budget: Budget): Found {
+  for (let steps = FIRST_STEPS; ; steps *= 4) {
+    for (const effort of efforts) {
+      const found = new Search(model, operations, budget, { ...effort, steps }).run();
+      if (found.end === 'ok' || found.end === 'limit' || (found.end === 'none' && found.all)) return found;
+    }
+  }
 }

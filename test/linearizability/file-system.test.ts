@@ -229,10 +229,26 @@ test('what the operations of the service do concurrently is accepted, and damage
     const { history, ...options } = executeFiles(shape);
     const verdict = check(fileSystem(options), history);
     assert.strictEqual(verdict.verdict, 'ok', `run ${run} of SEED=${seed}: ${JSON.stringify(verdict)}`);
-    if (check(fileSystem(options), damage(history, random)).verdict === 'illegal') refused++;
+    if (check(fileSystem(options), damage(history, random), { ms: 1000 }).verdict === 'illegal') refused++;
   }
   context.diagnostic(`${refused} of ${runs} damaged histories are refused`);
   assert(refused > runs / 2);
+});
+
+test('no history of the service with many lost answers is refused', (context) => {
+  const { random, seed } = seededRandom();
+  context.diagnostic(`SEED=${seed}`);
+  const seen = { ok: 0, unknown: 0, illegal: 0 };
+  for (let run = 0; run < 250; run++) {
+    const [clients, operations, unknownPercent] = [2 + (run % 4), 30 + ((7 * run) % 150), 5 + (run % 20)];
+    const shape = { clients, operations, directories: 1 + (run % 2), names: 3, unknownPercent, random };
+    const { history, ...options } = executeFiles(shape);
+    const { verdict } = check(fileSystem(options), history, { ms: 300 });
+    assert.notStrictEqual(verdict, 'illegal', `run ${run} of SEED=${seed}`);
+    seen[verdict]++;
+  }
+  context.diagnostic(JSON.stringify(seen));
+  assert(seen.ok > 200);
 });
 
 test('on small histories, whole and damaged, the checker with its parts agrees with the definition', (context) => {

@@ -5,21 +5,13 @@
 import assert from 'node:assert';
 import type { ByteString } from '../../proto/codec.js';
 import { Status, statusName } from '../../proto/status.js';
-import { type History, type Model, type Operation, UNKNOWN, type Unknown } from './history.js';
+import type { FileAnswer, FileHistory, FileOperation, FileRequest } from './file-operations.js';
+import { type Model, UNKNOWN, type Unknown } from './history.js';
 import { independentParts } from './independence.js';
-import { type Answers, nameRefusals, type OperationName, type Requests, type Rule, rules } from './rules.js';
+import { changesNothing } from './kinds.js';
+import { relations } from './relations.js';
+import { type Answers, nameRefusals, type Requests, type Rule, rules } from './rules.js';
 import { type Inode, isDirectory, linkCount, Tree } from './tree.js';
-
-export type FileRequest = { [K in OperationName]: { readonly name: K; readonly request: Requests[K] } }[OperationName];
-
-/** `answer` is that of the operation with status OK, null otherwise. */
-export interface FileAnswer {
-  readonly status: Status;
-  readonly answer: Answers[OperationName] | null;
-}
-
-export type FileOperation = Operation<FileRequest, FileAnswer>;
-export type FileHistory = History<FileRequest, FileAnswer>;
 
 /** Refusals that the service may give for reasons of its own: nothing was done. */
 const AT_WILL: ReadonlySet<Status> = new Set([
@@ -48,13 +40,11 @@ export function fileSystem({ root, setup = [] }: FileSystemOptions): Model<Tree,
     name: 'file system',
     init: () => initial,
     step,
-    changesNothing: ({ name }, { status, answer }) => {
-      if (status !== Status.OK) return status !== Status.STALE;
-      return rules[name].effect === undefined || (name === 'mknod' && !(answer as Answers['mknod']).created);
-    },
+    changesNothing,
     hash: (tree) => tree.hash,
     equal: (left, right) => left.equals(right),
     partition: (history) => independentParts(initial, history),
+    related: (part) => relations(initial, part),
     describe,
     show,
   };

@@ -40,6 +40,11 @@ export interface Model<S, Q, A> {
    * out operations that say nothing. Absent: one part.
    */
   partition?(history: History<Q, A>): History<Q, A>[];
+  /**
+   * Whether operations of a part, by their place in it, may depend on each other in any state: that the order of the
+   * two decides what they answer or lead to. Absent: all do.
+   */
+  related?(part: History<Q, A>): (left: number, right: number) => boolean;
   /** For people: an operation in a few words, and a state in some lines. */
   describe(operation: Operation<Q, A>): string;
   show(state: S): string;
@@ -61,9 +66,9 @@ export interface Prefix {
   readonly state: string;
 }
 
-export interface Illegal<Q, A> {
-  readonly verdict: 'illegal';
-  /** The part that cannot be linearized. */
+/** How far the search came. */
+export interface Progress<Q, A> {
+  /** The part that was not linearized. */
   readonly operations: History<Q, A>;
   /** The orders that came furthest; some of them. */
   readonly prefixes: readonly Prefix[];
@@ -74,6 +79,6 @@ export interface Illegal<Q, A> {
 
 export type Verdict<Q, A> =
   | { readonly verdict: 'ok'; readonly parts: number; readonly steps: number }
-  | Illegal<Q, A>
+  | ({ readonly verdict: 'illegal' } & Progress<Q, A>)
   /** The limits ended the search: nothing is known. Never a pass. */
-  | { readonly verdict: 'unknown'; readonly why: string; readonly steps: number };
+  | ({ readonly verdict: 'unknown'; readonly why: string } & Progress<Q, A>);

@@ -8,29 +8,12 @@
 //     stood in at first, or that an operation which names both has put it into.
 // Reads without an answer say nothing, and are left out.
 
-import { isDirectory, RenameFlag } from '../../proto/meta/index.js';
-import { Status } from '../../proto/status.js';
-import type { FileHistory, FileOperation } from './file-system.js';
+import type { FileHistory, FileOperation } from './file-operations.js';
 import { UNKNOWN } from './history.js';
+import { mayMoveDirectory } from './kinds.js';
 import { type Answers, type Requests, rules } from './rules.js';
+import { Sets } from './sets.js';
 import type { Tree } from './tree.js';
-
-/** Numbers in disjoint sets. */
-class Sets {
-  private readonly above = new Map<number, number>();
-
-  find(id: number): number {
-    let at = id;
-    for (let next = this.above.get(at); next !== undefined; next = this.above.get(at)) at = next;
-    if (at !== id) this.above.set(id, at);
-    return at;
-  }
-
-  join(left: number, right: number): void {
-    const [a, b] = [this.find(left), this.find(right)];
-    if (a !== b) this.above.set(a, b);
-  }
-}
 
 export function independentParts(initial: Tree, history: FileHistory): FileOperation[][] {
   const sets = new Sets();
@@ -67,12 +50,4 @@ function touched(initial: Tree, { request: { name, request }, answer }: FileOper
     for (const { attr } of told.entries ?? []) ids.push(attr.inode);
   }
   return ids.filter((id) => id !== undefined);
-}
-
-function mayMoveDirectory({ request: { name, request }, answer }: FileOperation): boolean {
-  if (name !== 'rename') return false;
-  if (answer === UNKNOWN || answer.status === Status.INVAL) return true;
-  if (answer.status !== Status.OK) return false;
-  const { attr } = answer.answer as Answers['rename'];
-  return isDirectory(attr) || (request as Requests['rename']).flags === RenameFlag.EXCHANGE;
 }

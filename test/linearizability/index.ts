@@ -1,21 +1,17 @@
 export { check } from './check.js';
-export {
-  type FileAnswer,
-  type FileHistory,
-  type FileOperation,
-  type FileRequest,
-  type FileSystemOptions,
-  fileSystem,
-} from './file-system.js';
+export type { FileAnswer, FileHistory, FileOperation, FileRequest } from './file-operations.js';
+export { type FileSystemOptions, fileSystem } from './file-system.js';
 export {
   type CheckLimits,
   type History,
-  type Illegal,
   type Model,
   type Operation,
   type Prefix,
+  type Progress,
   UNKNOWN,
   type Unknown,
   type Verdict,
 } from './history.js';
+export { page } from './page.js';
+export { Recorder } from './record.js';
 export { type RegisterAnswer, type RegisterRequest, registers, type Value } from './registers.js';

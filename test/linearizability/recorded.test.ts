@@ -1,0 +1,155 @@
+// A real history: clients on connections of their own to the metadata service of a node that runs in another process,
+// all at work in the same few directories, checked by the model.
+
+import assert from 'node:assert';
+import { after, before, test } from 'node:test';
+import { connectRemote, type RemoteNode } from '../../client/connect/index.js';
+import { HOST, killNodes, type NodeTarget, startNode } from '../../perf/servers.js';
+import { rootInode } from '../../proto/ids.js';
+import type { Attr, MetaOperations } from '../../proto/meta/index.js';
+import type { AnswerOf } from '../../proto/operation.js';
+import { Status } from '../../proto/status.js';
+import { seededRandom } from '../support/random.js';
+import { ask, sliceOf, writeOf } from './file-histories.js';
+import { check, type FileOperation, fileSystem, page, Recorder, UNKNOWN } from './index.js';
+
+const CLIENTS = 8;
+const REQUESTS = 120;
+/** Requests that a client has under way at once. */
+const DEPTH = 4;
+const DIRECTORIES = 3;
+const NAMES = 5;
+
+let node: NodeTarget;
+
+before(async () => {
+  node = await startNode({ log: () => {} });
+});
+
+after(killNodes);
+
+function connect(client: number): Promise<RemoteNode> {
+  const warn = (text: string): never => assert.fail(text);
+  return connectRemote({ server: { host: HOST, port: node.listen }, client: `client ${client}`, warn });
+}
+
+interface Volume {
+  readonly group: number;
+  readonly root: number;
+  readonly directories: readonly number[];
+  readonly setup: readonly FileOperation[];
+}
+
+async function makeVolume({ meta }: RemoteNode): Promise<Volume> {
+  const { volume } = await meta.call('volumeCreate', 0, { name: 'recorded', owner: 'test' });
+  const { group } = volume;
+  const root = rootInode(volume.partition);
+  await meta.session(group);
+  const recorder = new Recorder();
+  const directories: number[] = [];
+  for (let at = 0; at < DIRECTORIES; at++) {
+    const answer = await recorder.call(meta, { client: 0, group }, ask.mkdir(root, `d${at}`) as never);
+    assert(answer !== UNKNOWN && answer.status === Status.OK);
+    directories.push((answer.answer as { attr: Attr }).attr.inode);
+  }
+  return { group, root, directories, setup: recorder.history };
+}
+
+/** Requests about names that all clients use and inodes that this one has heard of. */
+async function work(
+  remote: RemoteNode,
+  client: number,
+  { group, directories }: Volume,
+  recorder: Recorder,
+  random: () => number,
+): Promise<void> {
+  const session = await remote.meta.session(group);
+  const heard: number[] = [];
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!; // none is empty
+  const place = (): [number, string] => [pick(directories), `f${Math.floor(random() * NAMES)}`];
+  let tag = 1000 * (client + 1);
+  const request = () => {
+    const [parent, name] = place();
+    const inode = heard.length === 0 ? parent : pick(heard.slice(-6));
+    const slice = sliceOf(++tag, { offset: Math.floor(random() * 3) * 10, length: 20 });
+    const write = writeOf(inode, slice) as ReturnType<typeof writeOf> & { name: 'chunkCommit' };
+    return pick([
+      () => ask.create(parent, name, random() < 0.5),
+      () => ask.create(parent, name),
+      () => ask.mkdir(parent, name),
+      () => ask.lookup(parent, name),
+      () => ask.getattr(inode),
+      () => ask.unlink(parent, name),
+      () => ask.rmdir(parent, name),
+      () => ask.rename([parent, name], place(), pick([0, 0, 1, 2])),
+      () => ask.link(inode, parent, name),
+      () => ask.readdir(parent),
+      () => ask.truncate(inode, Math.floor(random() * 4) * 10),
+      () => ({ ...write, request: { ...write.request, session } }),
+      () => ask.read(inode),
+      () => ask.open(inode),
+    ])();
+  };
+  const lane = async (): Promise<void> => {
+    for (let count = 0; count < REQUESTS / DEPTH; count++) {
+      const answer = await recorder.call(remote.meta, { client, group }, request() as never);
+      if (answer === UNKNOWN || answer.answer === null) continue;
+      const { attr } = answer.answer as { attr?: Attr };
+      if (attr !== undefined) heard.push(attr.inode);
+    }
+  };
+  await Promise.all(Array.from({ length: DEPTH }, lane));
+}
+
+test('what eight clients with four requests each under way see of a real service is linearizable', async (context) => {
+  const { random, seed } = seededRandom();
+  context.diagnostic(`SEED=${seed}`);
+  const remotes = await Promise.all(Array.from({ length: CLIENTS }, (_, client) => connect(client)));
+  try {
+    const volume = await makeVolume(remotes[0]!); // there are several
+    const recorder = new Recorder();
+    await Promise.all(remotes.map((remote, client) => work(remote, client, volume, recorder, random)));
+    const { history } = recorder;
+    const model = fileSystem(volume);
+    const begun = performance.now();
+    const verdict = check(model, history);
+    const ms = (performance.now() - begun).toFixed(0);
+    const done = history.filter(({ answer }) => answer !== UNKNOWN && answer.status === Status.OK).length;
+    context.diagnostic(`${history.length} operations, ${done} with success: ${verdict.steps} steps in ${ms} ms`);
+    assert.strictEqual(history.length, CLIENTS * REQUESTS);
+    assert(done > history.length / 4);
+    assert.strictEqual(verdict.verdict, 'ok', page(model, history, verdict));
+    const damaged = [...history, listingOfNobody(history)];
+    assert.notStrictEqual(
+      check(model, damaged, { ms: 2000 }).verdict,
+      'ok',
+      'and would not be if an answer were wrong',
+    );
+  } finally {
+    await Promise.all(remotes.map((remote) => remote.close()));
+    await node.stop();
+  }
+});
+
+/** After all, a listing with a name that nobody ever gave. */
+function listingOfNobody(history: readonly FileOperation[]): FileOperation {
+  const last = Math.max(...history.map(({ returned }) => returned ?? 0));
+  for (const { request, answer } of history) {
+    if (request.name !== 'readdir' || answer === UNKNOWN || answer.answer === null) continue;
+    const told = answer.answer as AnswerOf<MetaOperations['readdir']>;
+    const listed = {
+      entries: told.entries.map((entry) => ({ ...entry, name: 'nobody' })),
+      end: true,
+      cursor: 'nobody',
+    };
+    if (told.entries.length === 1)
+      return {
+        client: 0,
+        invoked: last + 1,
+        returned: last + 2,
+        request,
+        answer: { status: Status.OK, answer: listed },
+      };
+  }
+  return assert.fail('no listing of one entry');
+}
