@@ -1,6 +1,6 @@
 // Runs a seed: a storm, in which nothing wrong may happen, then calm, in which everything must come right.
 
-import { type Broken, type Member, PROGRESS } from './invariants/index.js';
+import { ASSERTION, type Broken, type Member, PROGRESS } from './invariants/index.js';
 import { Operator } from './operator.js';
 import { type Narrowed, type Options, optionsOf } from './options.js';
 import { Session } from './sessions.js';
@@ -35,6 +35,16 @@ export async function runSeed(seed: number, { narrowed = {}, tell }: RunOptions 
   const world = new World(tell);
   const universe = new Universe(options, world);
   const { invariants } = universe;
+  try {
+    return await runUniverse(universe);
+  } catch (error) {
+    invariants.report(ASSERTION, (error as Error).stack ?? String(error));
+    return outcomeOf(universe, [], 0);
+  }
+}
+
+async function runUniverse(universe: Universe): Promise<Outcome> {
+  const { invariants, options, world } = universe;
   const sessions = Array.from(
     { length: options.sessions },
     (_, at) => new Session(at + 1, 1 + (at % options.groups), universe),
@@ -59,22 +69,20 @@ export async function runSeed(seed: number, { narrowed = {}, tell }: RunOptions 
   }
   const healingTicks = Math.ceil((world.nowUs - from) / TICK_US);
   if (!isBroken()) invariants.ends();
+  return outcomeOf(universe, sessions, healingTicks);
+}
+
+function outcomeOf(universe: Universe, sessions: readonly Session[], healingTicks: number): Outcome {
+  const { world, options, invariants } = universe;
   const answered = { swap: 0, lease: 0, index: 0 };
   let entries = 0;
-  for (const session of sessions)
+  for (const session of sessions) {
     for (const kind of ['swap', 'lease', 'index'] as const) answered[kind] += session.answered[kind];
+  }
   for (const { history } of universe.groups.values()) entries += history.lastIndex;
   const { events, hash, nowUs } = world;
-  return {
-    options,
-    broken: invariants.broken,
-    events,
-    simulatedMs: nowUs / 1000,
-    healingTicks,
-    hash,
-    entries,
-    answered,
-  };
+  const { broken } = invariants;
+  return { options, broken, events, simulatedMs: nowUs / 1000, healingTicks, hash, entries, answered };
 }
 
 /** Waits for calm; says what is not so when it does not come. */

@@ -6,6 +6,7 @@ import type { Node } from './node.js';
 import type { Universe } from './universe.js';
 
 const TIMEOUT_US = 700_000;
+const LEASE_REFUSALS = 5;
 
 export class Session {
   /** How much was answered. */
@@ -78,32 +79,34 @@ export class Session {
     this.idle = false;
     const { history } = this.universe.group(this.group);
     const { floor } = history;
+    let refusals = 0;
     this.ask((node, answer) => {
       const machine = node.machines.get(this.group);
       if (machine === undefined) return false;
-      const read = (): void => {
+      const read = (by: Read['kind']): void => {
         const appliedIndex = machine.appliedIndex;
         this.universe.invariants.read({
           group: this.group,
           session: this.id,
           node: node.id,
-          kind,
+          kind: by,
           floor,
           appliedIndex,
         });
         answer(() => {
           history.know(appliedIndex);
-          this.done(kind);
+          this.done(by);
         });
       };
-      if (kind === 'index') {
-        return machine.raft.readIndex((index) => {
-          if (index > 0) read();
-        });
+      if (kind === 'lease' && machine.mayReadByLease()) {
+        read('lease');
+        return true;
       }
-      if (!machine.mayReadByLease()) return false;
-      read();
-      return true;
+      // A group at rest has no lease: it is asked in the other way, which wakes it.
+      if (kind === 'lease' && ++refusals < LEASE_REFUSALS) return false;
+      return machine.raft.readIndex((index) => {
+        if (index > 0) read('index');
+      });
     });
   }
 

@@ -1,0 +1,58 @@
+// Finds out how little of a run breaks what it broke: fewer machines, faults switched off one by one, a shorter storm.
+
+import { type FaultName, type Narrowed, optionsOf } from './options.js';
+import { type Outcome, runSeed } from './run.js';
+
+export interface Shortened {
+  readonly narrowed: Narrowed;
+  readonly outcome: Outcome;
+  readonly tries: number;
+}
+
+/** Gives up looking for less after this long. */
+const PATIENCE_MS = 20_000;
+
+export async function shorten(seed: number, outcome: Outcome): Promise<Shortened> {
+  const wanted = outcome.broken[0]?.invariant;
+  const deadline = performance.now() + PATIENCE_MS;
+  let best: Shortened = { narrowed: {}, outcome, tries: 0 };
+  let tries = 0;
+  const attempt = async (change: Narrowed): Promise<boolean> => {
+    if (performance.now() > deadline) return false;
+    tries++;
+    const narrowed = { ...best.narrowed, ...change };
+    const found = await runSeed(seed, { narrowed });
+    if (!found.broken.some(({ invariant }) => invariant === wanted)) return false;
+    best = { narrowed, outcome: found, tries };
+    return true;
+  };
+  const { groups, spares, voters, sessions } = outcome.options;
+  if (groups > 1) await attempt({ groups: 1 });
+  for (let count = 0; count < spares; count++) if (await attempt({ spares: count })) break;
+  for (const count of [1, 2, 3]) if (count < voters && (await attempt({ voters: count }))) break;
+  for (const name of outcome.options.faults) await attempt({ without: [...without(best), name] });
+  for (const count of [1, 2]) if (count < sessions && (await attempt({ sessions: count }))) break;
+  for (;;) {
+    const { stormMs } = best.outcome.options;
+    const brokenMs = Math.ceil((best.outcome.broken[0]?.atUs ?? 0) / 1000) + 1;
+    if (brokenMs < stormMs * 0.95 && (await attempt({ stormMs: brokenMs }))) continue;
+    if (stormMs < 200 || !(await attempt({ stormMs: Math.floor(stormMs / 2) }))) break;
+  }
+  return { ...best, tries };
+}
+
+function without({ narrowed }: Shortened): readonly FaultName[] {
+  return narrowed.without ?? [];
+}
+
+/** What to give to the command to have the same run again. */
+export function asArguments(seed: number, narrowed: Narrowed): string {
+  const parts = [`--seed ${seed}`];
+  const { faults } = optionsOf(seed);
+  const off = narrowed.without?.filter((name) => faults.has(name)) ?? [];
+  if (off.length > 0) parts.push(`--without ${off.join(',')}`);
+  for (const name of ['voters', 'spares', 'groups', 'sessions', 'stormMs'] as const) {
+    if (narrowed[name] !== undefined) parts.push(`--${name} ${narrowed[name]}`);
+  }
+  return parts.join(' ');
+}
