@@ -47,6 +47,8 @@ export interface Figure {
   readonly unit: string;
   readonly value: number;
   readonly limits: readonly Limit[];
+  /** How many were measured, where the unit counts something else. */
+  readonly operations?: number;
   readonly latency?: Latency;
   readonly cost?: Cost;
   /** How much of a core the load generators took. */

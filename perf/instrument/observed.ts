@@ -34,13 +34,19 @@ export interface Counters {
 /** A place where instrumented processes leave what they say; `env` makes a Node process one. */
 export class Observatory {
   readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'ofs-perf-observed-'));
-  readonly env: Record<string, string> = {
-    OFS_PERF_DIRECTORY: this.directory,
-    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require ${PRELOAD}`.trim(),
-  };
+  readonly env: Record<string, string>;
   private commands = 0;
   /** Threads that did not answer once, as `pid-tid`: they are not waited for again. */
   private readonly silent = new Set<string>();
+
+  /** With `waits`, threads say what they wait for when they are profiled, which costs a little of each call back. */
+  constructor({ waits = false }: { readonly waits?: boolean } = {}) {
+    this.env = {
+      OFS_PERF_DIRECTORY: this.directory,
+      OFS_PERF_WAITS: waits ? '1' : '0',
+      NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require ${PRELOAD}`.trim(),
+    };
+  }
 
   /** What the threads of a process answer to a command, as many as answer. */
   async command<T>(pid: number, action: 'begin' | 'report' | 'profile' | 'end'): Promise<T[]> {
@@ -119,7 +125,8 @@ export class Observatory {
     fs.rmSync(this.directory, { recursive: true, force: true });
   }
 
-  private names(pid: number, withHelpers = false): Map<string, string> {
+  /** By the kernel's number; those that are not JavaScript's only when asked for. */
+  names(pid: number, withHelpers = false): Map<string, string> {
     const prefix = `thread-${pid}-`;
     const names = new Map<string, string>();
     for (const file of fs.readdirSync(this.directory)) {
@@ -137,7 +144,7 @@ function add(map: Map<string, number>, name: string, value: number): void {
 }
 
 /** Null: the thread has ended since its directory was read. */
-function readIfThere(file: string): string | null {
+export function readIfThere(file: string): string | null {
   try {
     return fs.readFileSync(file, 'utf8');
   } catch (error) {

@@ -7,6 +7,7 @@ import inspector = require('node:inspector');
 import path = require('node:path');
 import v8 = require('node:v8');
 import worker = require('node:worker_threads');
+import waits = require('./waits.cjs');
 
 interface Command {
   readonly action: 'begin' | 'report' | 'profile' | 'end';
@@ -31,6 +32,7 @@ const SAMPLING_US = 500;
 const COUNT_MS = 5_000;
 const NOTHING = { collections: null, timer: null, usedBytes: 0, gcUs: 0, allocatedBytes: 0, session: null } as const;
 const directory = process.env.OFS_PERF_DIRECTORY;
+const isWatchingWaits = process.env.OFS_PERF_WAITS === '1';
 if (directory !== undefined) instrument(directory);
 
 function instrument(place: string): void {
@@ -43,6 +45,7 @@ function instrument(place: string): void {
     for (const helper of helpers) fs.writeFileSync(path.join(place, `thread-${pid}-${helper}`), 'v8');
   }
   const work: ThreadWork = { name, file: `${pid}-${tid}`, ...NOTHING };
+  if (isWatchingWaits) waits.watchWaits();
   const channel = new worker.BroadcastChannel(CHANNEL);
   channel.onmessage = (event: unknown) => obey(place, work, (event as { data: Command }).data);
   channel.unref();
@@ -81,9 +84,11 @@ function obey(place: string, work: ThreadWork, { action, number }: Command): voi
     work.session.post('Profiler.enable');
     work.session.post('Profiler.setSamplingInterval', { interval: SAMPLING_US });
     work.session.post('Profiler.start', () => answer({ name: work.name }));
+    waits.beginWaits();
   } else {
+    const waited = isWatchingWaits ? waits.endWaits() : null;
     work.session?.post('Profiler.stop', (error, result) => {
-      answer({ name: work.name, profile: error === null ? result.profile : null });
+      answer({ name: work.name, profile: error === null ? result.profile : null, waits: waited });
       work.session?.disconnect();
       work.session = null;
     });

@@ -4,7 +4,24 @@
 export interface FlameNode {
   readonly name: string;
   us: number;
+  /** In a differential graph: the same of the other run. */
+  otherUs?: number;
   readonly children: Map<string, FlameNode>;
+}
+
+/** How boxes are coloured and what is said of them. */
+export interface FlameStyle {
+  colour(node: FlameNode, root: FlameNode): string;
+  label(node: FlameNode, root: FlameNode): string;
+}
+
+export interface FlameSection {
+  readonly title: string;
+  readonly note: string;
+  /** HTML; undefined: none. */
+  readonly table?: string;
+  readonly root?: FlameNode;
+  readonly style?: FlameStyle;
 }
 
 const WIDTH = 1600;
@@ -14,85 +31,105 @@ const SHARE_MIN = 0.0002;
 const DEPTH_MAX = 60;
 
 interface Box {
-  readonly name: string;
+  readonly node: FlameNode;
   readonly depth: number;
   readonly x: number;
-  readonly width: number;
-  readonly us: number;
 }
 
-export function flamePage(root: FlameNode, title: string): string {
-  const boxes: Box[] = [];
-  place(root, { depth: 0, x: 0 }, root.us * SHARE_MIN, boxes);
-  const rows = 1 + boxes.reduce((deepest, { depth }) => Math.max(deepest, depth), 0);
-  const height = rows * ROW;
-  const scaleX = WIDTH / Math.max(1, root.us);
-  const shapes = boxes.map((box) => shape(box, scaleX, root.us));
+export const TIME_STYLE: FlameStyle = {
+  colour: ({ name }) => colourOf(name),
+  label: ({ name, us }, root) => {
+    return `${name}: ${(us / 1000).toFixed(1)} ms, ${((us / Math.max(1, root.us)) * 100).toFixed(2)} %`;
+  },
+};
+
+export function flamePage(title: string, sections: readonly FlameSection[]): string {
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>${escapeXml(title)}</title>
 <style>
-body { font: 14px system-ui, sans-serif; margin: 1em } svg { width: 100%; height: ${height}px }
-rect { stroke: #fff; stroke-width: 0.5 } text { font: 11px monospace; pointer-events: none } #hover { min-height: 1.5em }
+body { font: 14px/1.5 system-ui, sans-serif; margin: 1.5em; color: #222 } h2 { margin: 1.5em 0 0 } svg { width: 100% }
+rect { stroke: #fff; stroke-width: 0.5 } text { font: 11px monospace; pointer-events: none } g { cursor: pointer }
+.hover { min-height: 1.5em; font-family: monospace; margin: 0 } p { margin: 0.3em 0; max-width: 90em }
+table { border-collapse: collapse } td, th { padding: 1px 14px 1px 0; text-align: left } th { border-bottom: 1px solid #999 }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 </style>
 <h1>${escapeXml(title)}</h1>
-<p>Wall-clock time of every thread, by samples; (idle) is waiting. Click a box to widen it, the first row to go back.</p>
-<p id="hover"></p>
-<svg viewBox="0 0 ${WIDTH} ${height}" preserveAspectRatio="none">
-${shapes.join('\n')}
-</svg>
+${sections.map(section).join('\n')}
 <script>${SCRIPT.replaceAll('WIDTH', String(WIDTH))}</script>
 </html>
 `;
 }
 
+function section({ title, note, table, root, style }: FlameSection): string {
+  const graph = root === undefined ? '' : svg(root, style ?? TIME_STYLE);
+  return `<section><h2>${escapeXml(title)}</h2><p>${escapeXml(note)}</p>
+${table ?? ''}${graph}</section>`;
+}
+
+function svg(root: FlameNode, style: FlameStyle): string {
+  const boxes: Box[] = [];
+  place(root, { depth: 0, x: 0 }, root.us * SHARE_MIN, boxes);
+  const rows = 1 + boxes.reduce((deepest, { depth }) => Math.max(deepest, depth), 0);
+  const height = rows * ROW;
+  const scaleX = WIDTH / Math.max(Number.MIN_VALUE, root.us);
+  const shapes = boxes.map((box) => shape(box, scaleX, root, style));
+  return `<p class="hover"></p>
+<svg viewBox="0 0 ${WIDTH} ${height}" style="height: ${height}px" preserveAspectRatio="none">
+${shapes.join('\n')}
+</svg>`;
+}
+
 function place(node: FlameNode, at: { depth: number; x: number }, least: number, boxes: Box[]): void {
-  boxes.push({ name: node.name, depth: at.depth, x: at.x, width: node.us, us: node.us });
+  boxes.push({ node, ...at });
   if (at.depth >= DEPTH_MAX) return;
   let { x } = at;
   for (const child of [...node.children.values()].toSorted((left, right) => right.us - left.us)) {
-    if (child.us >= least) place(child, { depth: at.depth + 1, x }, least, boxes);
+    if (child.us >= least && child.us > 0) place(child, { depth: at.depth + 1, x }, least, boxes);
     x += child.us;
   }
 }
 
-function shape({ name, depth, x, width, us }: Box, scaleX: number, totalUs: number): string {
-  const label = `${name}: ${(us / 1000).toFixed(1)} ms, ${((us / Math.max(1, totalUs)) * 100).toFixed(2)} %`;
-  const [left, wide, top] = [(x * scaleX).toFixed(2), (width * scaleX).toFixed(2), depth * ROW];
-  return `<g data-x="${left}" data-w="${wide}" data-y="${top}" data-label="${escapeXml(label)}"><rect x="${left}" y="${top}" width="${wide}" height="${ROW}" fill="${colourOf(name)}"/><text y="${top + 13}">${escapeXml(name)}</text></g>`;
+function shape({ node, depth, x }: Box, scaleX: number, root: FlameNode, style: FlameStyle): string {
+  const [left, wide, top] = [(x * scaleX).toFixed(2), (node.us * scaleX).toFixed(2), depth * ROW];
+  const label = escapeXml(style.label(node, root));
+  return `<g data-x="${left}" data-w="${wide}" data-label="${label}"><rect x="${left}" y="${top}" width="${wide}" height="${ROW}" fill="${style.colour(node, root)}"/><text y="${top + 13}">${escapeXml(node.name)}</text></g>`;
 }
 
 /** The same place has the same colour on every page; waiting is grey. */
 function colourOf(name: string): string {
-  if (/^\((idle|program|garbage collector)\)/.test(name)) return name.startsWith('(idle') ? '#dddddd' : '#b9c4cc';
+  if (/^\((idle|waiting)/.test(name)) return '#dddddd';
+  if (/^\((program|garbage collector)\)/.test(name)) return '#b9c4cc';
   let hash = 0;
   for (const character of name) hash = (hash * 31 + character.charCodeAt(0)) % 997;
   return `hsl(${hash % 50} 75% ${68 + (hash % 12)}%)`;
 }
 
-function escapeXml(text: string): string {
+export function escapeXml(text: string): string {
   return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 const SCRIPT = `
-const boxes = [...document.querySelectorAll('g')];
-const hover = document.getElementById('hover');
-function zoom(x, w) {
-  const k = WIDTH / w;
-  for (const g of boxes) {
-    const left = (g.dataset.x - x) * k, width = g.dataset.w * k;
-    const from = Math.max(0, left), to = Math.min(WIDTH, left + width), seen = to - from > 0.1;
-    g.style.display = seen ? '' : 'none';
-    if (!seen) continue;
-    const [rect, text] = g.children;
-    rect.setAttribute('x', from); rect.setAttribute('width', to - from);
-    text.setAttribute('x', from + 3);
-    const letters = Math.floor((to - from) / 7);
-    text.textContent = letters < 3 ? '' : g.dataset.label.slice(0, letters);
+for (const section of document.querySelectorAll('section')) {
+  const boxes = [...section.querySelectorAll('g')];
+  const hover = section.querySelector('.hover');
+  function zoom(x, w) {
+    const k = WIDTH / w;
+    for (const g of boxes) {
+      const left = (g.dataset.x - x) * k, width = g.dataset.w * k;
+      const from = Math.max(0, left), to = Math.min(WIDTH, left + width), seen = to - from > 0.1;
+      g.style.display = seen ? '' : 'none';
+      if (!seen) continue;
+      const [rect, text] = g.children;
+      rect.setAttribute('x', from); rect.setAttribute('width', to - from);
+      text.setAttribute('x', from + 3);
+      const letters = Math.floor((to - from) / 7);
+      text.textContent = letters < 3 ? '' : g.dataset.label.slice(0, letters);
+    }
   }
+  for (const g of boxes) {
+    g.addEventListener('click', () => zoom(+g.dataset.x, +g.dataset.w));
+    g.addEventListener('mousemove', () => { hover.textContent = g.dataset.label; });
+  }
+  zoom(0, WIDTH);
 }
-for (const g of boxes) {
-  g.addEventListener('click', () => zoom(+g.dataset.x, +g.dataset.w));
-  g.addEventListener('mousemove', () => { hover.textContent = g.dataset.label; });
-}
-zoom(0, WIDTH);
 `;

@@ -5,6 +5,7 @@ import type { FlameNode } from './flame-page.js';
 
 const SOURCE = / (\S+\.ts):\d+$/;
 const IDLE = '(idle)';
+const WAITING = /^\((idle|waiting)/;
 const PLACES_SHOWN = 8;
 /** Threads that did less than this in all are not worth lines. */
 const BUSY_US = 20_000;
@@ -39,7 +40,12 @@ function collect(node: FlameNode, place: string, places: Map<string, number>): v
 
 /** The file of a frame; V8's own states count for themselves, wherever they come up. */
 function placeOf(name: string): string | undefined {
-  return SOURCE.exec(name)?.[1] ?? (/^\((idle|program|garbage collector)\)$/.test(name) ? name : undefined);
+  if (isWaiting(name)) return IDLE;
+  return SOURCE.exec(name)?.[1] ?? (/^\((program|garbage collector)\)$/.test(name) ? name : undefined);
+}
+
+export function isWaiting(name: string): boolean {
+  return WAITING.test(name);
 }
 
 export function formatHotThreads(threads: readonly HotThread[]): string {

@@ -57,6 +57,14 @@ export function addProfile(root: FlameNode, thread: string, profile: CpuProfile)
   });
 }
 
+/** Divides the idle time of a thread among what it waited for; the parts are in proportion to these. */
+export function divideIdle(root: FlameNode, thread: string, waits: Readonly<Record<string, number>>): void {
+  const idle = root.children.get(thread)?.children.get('(idle)');
+  const whole = Object.values(waits).reduce((sum, us) => sum + us, 0);
+  if (idle === undefined || whole === 0) return;
+  for (const [cause, us] of Object.entries(waits)) childOf(idle, `(waiting: ${cause})`).us += (us / whole) * idle.us;
+}
+
 function childOf(node: FlameNode, name: string): FlameNode {
   let child = node.children.get(name);
   if (child === undefined) {

@@ -27,8 +27,7 @@ export function formatResults(results: readonly Result[]): string {
     const { latency, cost } = result;
     return [
       result.name,
-      formatValue(result),
-      result.unit,
+      ...readable(result.value, result.unit),
       ratios(result),
       ...(latency === undefined
         ? ['', '', '', '']
@@ -50,23 +49,35 @@ export function formatResults(results: readonly Result[]): string {
   return [...lines, '', ...notes(results)].join('\n');
 }
 
-export function formatValue({ value, unit }: Result): string {
-  return unit === 'bytes/s' && value >= MANY ? `${formatNumber(value / 1e6)}M` : formatNumber(value);
+/** A value and its unit, as people write them. */
+export function readable(value: number, unit: string): readonly [text: string, unit: string] {
+  if (unit === 'bytes/s' && value >= MANY) return [formatNumber(value / 1e6), 'MB/s'];
+  if (unit !== 'bytes' && unit !== 'us') return [formatNumber(value), unit];
+  const [text, shown] = (unit === 'bytes' ? formatSize(value) : formatUs(value)).split(' ');
+  return [text!, shown!]; // both give a number and a unit
 }
 
 /** Of the figure to each of its limits. */
 export function ratios(result: Result): string {
-  return result.limits.map((_, index) => ratio(result, index)?.toFixed(2) ?? '?').join(' ');
+  return result.limits.map((_, index) => formatRatio(result, index)).join(' ');
 }
 
-/** Threads of one role together: `gateway 61 meta 20`. */
-export function formatCpu(cost: Cost): string {
+export function formatRatio(result: Result, index: number): string {
+  return ratio(result, index)?.toFixed(2) ?? '?';
+}
+
+/** Threads of one role together, those that took most first. */
+export function cpuByRole(cost: Cost): [role: string, us: number][] {
   const roles = new Map<string, number>();
   for (const [name, us] of Object.entries(cost.cpuUs)) {
     const role = name.replace(/\/\d+$/, '');
     roles.set(role, (roles.get(role) ?? 0) + us);
   }
-  const shown = [...roles].filter(([, us]) => us >= SHOWN_US).toSorted(([, left], [, right]) => right - left);
+  return [...roles].filter(([, us]) => us >= SHOWN_US).toSorted(([, left], [, right]) => right - left);
+}
+
+function formatCpu(cost: Cost): string {
+  const shown = cpuByRole(cost);
   return shown.map(([role, us]) => `${role} ${formatNumber(us)}`).join(', ');
 }
 

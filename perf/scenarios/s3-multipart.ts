@@ -32,6 +32,7 @@ export async function measureMultipart(bench: Bench, { partBytes, clients }: Mul
       unit: 'bytes/s',
       value: result.bytes / result.seconds,
       limits,
+      operations: result.uploads,
       latency: latencyOf(Histogram.of(result.part)),
       ...(target.node !== null && { cost }),
       generatorCores: result.cpuSeconds / result.seconds,

@@ -74,6 +74,7 @@ async function measure(bench: Bench, given: S3Load): Promise<Figure> {
     unit: 'requests/s',
     value: result.requests / result.seconds,
     limits,
+    operations: result.requests,
     latency: latencyOf(histogram),
     ...(target.node !== null && { cost }),
     generatorCores: result.cpuSeconds / result.seconds,

@@ -2,10 +2,14 @@
 
 import assert from 'node:assert';
 import { test } from 'node:test';
-import { flame } from '../../perf/flame.js';
-import { type FlameNode, flamePage } from '../../perf/report/flame-page.js';
+import { runPage } from '../../perf/flame.js';
+import { flame } from '../../perf/flame-run.js';
+import { changesBetween, flameDiffPage, paired } from '../../perf/report/flame-diff.js';
+import { type FlameRun, readFlameRun, writeFlameRun } from '../../perf/report/flame-json.js';
+import type { FlameNode } from '../../perf/report/flame-page.js';
 import { hotThreads } from '../../perf/report/hot-places.js';
-import { addProfile, flameNode } from '../../perf/report/profile.js';
+import { addProfile, divideIdle, flameNode } from '../../perf/report/profile.js';
+import { formatThreadTimes, threadTimes } from '../../perf/report/thread-times.js';
 
 const OPTIONS = { bodyBytes: 4096, clients: 8, processes: 1, seconds: 0.4, files: 30 };
 
@@ -44,8 +48,61 @@ test('a profile becomes a tree in which each sample counts for its whole stack',
   assert.deepStrictEqual(hot.places, [['a', 30]]);
 });
 
+function node(name: string, us: number, children: readonly FlameNode[] = []): FlameNode {
+  return { name, us, children: new Map(children.map((child) => [child.name, child])) };
+}
+
+function run(operations: number, threads: readonly FlameNode[]): FlameRun {
+  const us = threads.reduce((sum, thread) => sum + thread.us, 0);
+  return { scenario: 's', operations, root: node('all', us, threads), threads: [] };
+}
+
+test('an idle thread is divided among what it says it waited for', () => {
+  const root = node('all', 100, [node('meta/0', 100, [node('(idle)', 60), node('a', 40)])]);
+  divideIdle(root, 'meta/0', { rings: 3, sockets: 1, disk: 0 });
+  const idle = root.children.get('meta/0')!.children.get('(idle)')!;
+  assert.strictEqual(idle.children.get('(waiting: rings)')?.us, 45);
+  assert.strictEqual(idle.children.get('(waiting: sockets)')?.us, 15);
+  assert.strictEqual(hotThreads(root)[0]!.busyUs, 40);
+});
+
+test('what the kernel saw as an event loop is told by cause where the thread knows it', () => {
+  const kernel = [
+    { thread: 'meta/0', cpuUs: 10_000, queuedUs: 1000, waitedUs: { 'event loop': 80_000, disk: 9000 } },
+    { thread: 'pool', cpuUs: 5000, queuedUs: 0, waitedUs: { 'another thread': 95_000 } },
+  ];
+  const [meta, pool] = threadTimes(kernel, new Map([['meta/0', { rings: 30, sockets: 10, disk: 0, other: 0 }]]));
+  assert.deepStrictEqual(meta!.waitedUs, { disk: 9000, rings: 60_000, sockets: 20_000, 'timers and others': 0 });
+  assert.deepStrictEqual(pool!.waitedUs, { 'another thread': 95_000 });
+  assert.match(formatThreadTimes([meta!, pool!]), /meta\/0 +10 % +1.0 % +9.0 % +60 % +20 %/);
+});
+
+test('two runs are held against each other by operation, waiting left out', () => {
+  const before = run(10, [
+    node('meta/0', 1000, [node('(idle)', 490), node('a x/a.ts:1', 510, [node('b x/b.ts:2', 100)])]),
+  ]);
+  const after = run(20, [
+    node('meta/0', 1000, [node('(idle)', 200), node('a x/a.ts:1', 800, [node('c x/c.ts:3', 600)])]),
+  ]);
+  assert.deepStrictEqual(changesBetween(before, after).slice(0, 3), [
+    { place: 'meta: x/a.ts', before: 41, after: 10 },
+    { place: 'meta: x/c.ts', before: 0, after: 30 },
+    { place: 'meta: x/b.ts', before: 10, after: 0 },
+  ]);
+  const tree = paired(after, before);
+  assert.strictEqual(tree.us, 40);
+  assert.strictEqual(tree.otherUs, 51);
+  assertSums(tree);
+  const page = flameDiffPage(before, readFlameRun(writeFlameRun(after)));
+  assert(!/NaN|undefined/.test(page));
+  assert.match(page, /c x\/c.ts:3: 30.00 us an operation, \+30.00/);
+  assert.match(page, /b x\/b.ts:2: 10.00 us an operation, -10.00/);
+  assert.throws(() => readFlameRun('{}'), RangeError);
+});
+
 test('a loaded node shows the gateway, the meta and the block thread at work', async () => {
-  const root = await flame({ ...OPTIONS, scenario: 's3-put' });
+  const loaded = await flame({ ...OPTIONS, scenario: 's3-put' });
+  const { root } = loaded;
   const threads = [...root.children.keys()];
   for (const thread of ['main', 's3/0', 'meta/0', 'block/0']) assert(threads.includes(thread), threads.join(' '));
   assertSums(root);
@@ -56,13 +113,20 @@ test('a loaded node shows the gateway, the meta and the block thread at work', a
       `no stack has ${place}`,
     );
   }
-  const page = flamePage(root, 's3-put');
+  // The gateways waited for answers of the other threads; the pool and the block thread are seen, too.
+  const gateway = loaded.threads.find(({ thread }) => thread === 's3/0');
+  assert((gateway?.waitedUs.rings ?? 0) > 0, JSON.stringify(gateway));
+  assert(loaded.threads.some(({ thread, cpuUs }) => thread === 'block/0' && cpuUs > 0));
+  assert(loaded.operations > 10, `${loaded.operations} operations`);
+  const page = runPage(loaded);
   assert(!/NaN|undefined/.test(page));
   assert(!/src=|href=/.test(page));
 });
 
 test('a loaded mount shows both of its ends', async () => {
-  const root = await flame({ ...OPTIONS, scenario: 'mount-stat' });
+  const { root, threads } = await flame({ ...OPTIONS, scenario: 'mount-stat' });
+  const device = threads.find(({ thread }) => thread === 'mount device');
+  assert((device?.waitedUs['kernel requests'] ?? 0) > 0, JSON.stringify(threads));
   const all = names(root);
   assert(root.children.has('node meta/0') && root.children.has('mount main'), [...root.children.keys()].join(' '));
   assert(all.some((name) => / client\/fuse\/\S+\.ts:\d+$/.test(name)));
