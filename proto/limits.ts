@@ -34,6 +34,8 @@ export const limits = {
   listPageEntries: 1000,
   listPageScan: 10_000,
   readdirEntries: 4096,
+  /** The largest file whose bytes an open brings along. */
+  inlineBytes: 16 * KIB,
   /** Entries that an answer brings along with the one that was asked for. */
   neighbours: 256,
   multipartParts: 10_000,
@@ -292,6 +294,7 @@ export function assertLimits(): void {
   assert(limits.fuseReadBufferBytes >= 4 * limits.fuseRequestBytes);
   assert(limits.fuseDirectoryPageEntries <= limits.readdirEntries);
   assert(limits.neighbours <= limits.readdirEntries && limits.fuseNeighbours >= 16 * limits.neighbours);
+  assert(limits.inlineBytes <= limits.checksumPieceBytes && limits.inlineBytes <= limits.syncReadBytes);
   assert(limits.fuseFlushWords < 2 ** 21, 'the upper half of a handle below 2^53');
   assert(limits.fuseDirectoryEntries >= 4 * limits.fuseDirectoryPageEntries);
   assert(limits.multipartDirectSlices <= limits.slicesPerRequest);

@@ -5,6 +5,8 @@ export interface BlockStore {
   readonly session: number;
   /** Whether a read waits for a network, so that reading ahead is worth a copy more. */
   readonly isDistant: boolean;
+  /** Whether blocks are read without asking another process. */
+  readonly isInProcess: boolean;
   /**
    * A buffer of at least `bytes` (at most limits.blockBytes) to fill and hand to `write`, from the thread's slab where
    * the store is in this process. Null when the bound is reached: wait for `onSpace`.

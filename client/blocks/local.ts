@@ -32,6 +32,7 @@ const SPACE_RETRY_MS = 10;
 
 class LocalBlockStore implements BlockStore {
   readonly isDistant = false;
+  readonly isInProcess = true;
   private readonly calls: BlockCalls;
 
   constructor(private readonly options: LocalBlockStoreOptions) {

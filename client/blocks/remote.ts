@@ -38,6 +38,10 @@ class RemoteBlockStore implements BlockStore {
     this.places = options.nodeBootId === machineBootId() ? new Places(locate) : null;
   }
 
+  get isInProcess(): boolean {
+    return false;
+  }
+
   get isDistant(): boolean {
     return this.places === null || this.places.isOutOfReach;
   }

@@ -47,6 +47,16 @@ export class BlockCache {
     }
   }
 
+  /** All bytes, checked, of a block of one piece; they stay as they are. */
+  put(block: number, bytes: Buffer): void {
+    if (this.entries.has(block)) return;
+    const entry = this.enter(block);
+    entry.pieces[0] = bytes;
+    entry.bytes += bytes.length;
+    this.bytes += bytes.length;
+    this.evict();
+  }
+
   private piece(block: number, piece: number, blockLength: number): Buffer | Promise<Buffer> {
     let entry = this.entries.get(block);
     if (entry === undefined) entry = this.enter(block);

@@ -1,6 +1,7 @@
 // Reading a file: fetch the slices that are missing, plan in one turn, then get from caches and store what is not in
 // memory. A block that has gone (compaction, GC) means that the slices are of yesterday: they are asked for again, once.
 
+import { crc32 } from 'node:zlib';
 import { limits } from '../../proto/limits.js';
 import type { MetaOperationName, MetaOperations } from '../../proto/meta/index.js';
 import type { AnswerOf, RequestOf } from '../../proto/operation.js';
@@ -25,6 +26,11 @@ export class Reads {
     private readonly host: ReadHost,
     private readonly cache: BlockCache,
   ) {}
+
+  /** All of a block, which came along with something else; what does not fit its checksum is read anew. */
+  offer({ block, crc, bytes }: { block: number; crc: number; bytes: Uint8Array }): void {
+    if (crc32(bytes) === crc) this.cache.put(block, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  }
 
   /** Vfs.read. */
   async read(file: VfsFile, offset: number, target: Buffer): Promise<number> {

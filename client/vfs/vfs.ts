@@ -43,6 +43,7 @@ export interface VfsOptions {
 /** Flags of open(2), <asm-generic/fcntl.h>. */
 const OpenFlag = { ACCESS: 3, CREAT: 0o100, EXCL: 0o200, TRUNC: 0o1000, APPEND: 0o2000 } as const;
 const READ_ONLY = 0;
+const WRITE_ONLY = 1;
 /** The kernel asks for it before every write; an open file is known to have no attributes without asking the service. */
 const CAPABILITY = 'security.capability';
 /** Changes that must not be overtaken by a commit of what was written before them. */
@@ -205,7 +206,9 @@ class ChannelVfs implements Vfs {
     if (file !== undefined) file.handles++;
     this.meta.hold(this.group, inode);
     try {
-      const { attr, chunks } = await this.ask('open', { inode, held });
+      const inline = this.blocks.isInProcess || (flags & OpenFlag.ACCESS) === WRITE_ONLY ? 0 : limits.inlineBytes;
+      const { attr, chunks, inlined } = await this.ask('open', { inode, held, inline });
+      if (inlined !== null) this.reads.offer(inlined);
       file ??= this.openFile(attr);
       file.learn(attr);
       if (attr.version === file.attr.version) file.chunks.setPage(0, limits.chunksPerRead, chunks);

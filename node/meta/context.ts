@@ -2,14 +2,20 @@
 // sessions, and randomness.
 
 import { randomFillSync } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { limits } from '../../proto/limits.js';
 import type { Time } from '../../proto/meta/index.js';
 import type { Sessions } from './sessions.js';
-import type { WriteContext } from './view.js';
+import type { BlockBytes, WriteContext } from './view.js';
+
+/** Fills `target` with the first bytes of a block, checked, if that costs no waiting. */
+export type ReadBlock = (block: number, target: Buffer) => boolean;
 
 const NANOSECONDS_PER_MS = 1_000_000;
 
 export class GroupContext implements WriteContext {
   private readonly random = Buffer.alloc(4096);
+  private readonly blockBuffer = Buffer.allocUnsafeSlow(limits.inlineBytes);
   private randomAt = this.random.length;
   private lastMs = 0;
   now: Time = { sec: 0, nsec: 0 };
@@ -18,6 +24,7 @@ export class GroupContext implements WriteContext {
     readonly partition: number,
     private readonly sessions: Sessions,
     private readonly wallClock: () => number,
+    private readonly readBlock: ReadBlock,
   ) {}
 
   /** Sets `now`, which never goes back. */
@@ -34,6 +41,11 @@ export class GroupContext implements WriteContext {
 
   holds(inode: number): boolean {
     return this.sessions.holds(inode);
+  }
+
+  blockBytes(block: number, length: number): BlockBytes | null {
+    const bytes = this.blockBuffer.subarray(0, length);
+    return this.readBlock(block, bytes) ? { block, crc: crc32(bytes), bytes } : null;
   }
 
   sessionAlive(session: number): boolean {

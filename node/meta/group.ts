@@ -11,7 +11,7 @@ import { OfsError, Status } from '../../proto/status.js';
 import type { Reserve } from '../disk/index.js';
 import type { CommittedEntry, RaftGroup, StateMachine } from '../raft/interface.js';
 import { type Caller, Reply, refuse } from './caller.js';
-import { GroupContext } from './context.js';
+import { GroupContext, type ReadBlock } from './context.js';
 import { Dedupe } from './dedupe.js';
 import type { AppliedState, Engine } from './engine.js';
 import { LongTransaction } from './long-transaction.js';
@@ -40,6 +40,7 @@ export interface GroupOptions {
   readonly monotonic: Monotonic;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
+  readonly readBlock: ReadBlock;
   readonly hashTarget: MetaLogic['hashTarget'];
   /** Space kept back for applying what is committed. */
   readonly reserve: Pick<Reserve, 'stands' | 'giveUp'>;
@@ -96,7 +97,7 @@ export class MetaGroup implements StateMachine {
     this.at = options.engine.applied();
     this.state = new PendingState(options.engine);
     this.sessions = new Sessions(options.monotonic);
-    this.context = new GroupContext(options.partition, this.sessions, options.wallClock);
+    this.context = new GroupContext(options.partition, this.sessions, options.wallClock, options.readBlock);
   }
 
   /** Before anything else: the group's log, which calls this state machine. */

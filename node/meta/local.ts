@@ -26,6 +26,11 @@ class LocalContext implements ReadContext {
   holds(): boolean {
     throw notLocal;
   }
+
+  /** Whoever reads here reads blocks here too. */
+  blockBytes(): null {
+    return null;
+  }
 }
 
 interface LocalGroup {

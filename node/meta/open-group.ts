@@ -6,6 +6,7 @@ import { Table } from '../../proto/meta/index.js';
 import { isNoSpace, type Reserve } from '../disk/index.js';
 import type { RaftGroup, RaftHost } from '../raft/interface.js';
 import { takeCheckpoint } from './checkpoint.js';
+import type { ReadBlock } from './context.js';
 import { Engine, partitionOf, setPartition } from './engine.js';
 import { MetaGroup } from './group.js';
 import type { GroupHome } from './home.js';
@@ -23,6 +24,7 @@ export interface GroupSurroundings {
   readonly logic: MetaLogic;
   readonly clusterInfo: ClusterInfo;
   readonly holdsLease: (group: number) => boolean;
+  readonly readBlock: ReadBlock;
   readonly monotonic: Monotonic;
   readonly wallClock: () => number;
   readonly warn: (message: string) => void;
@@ -69,6 +71,7 @@ export class OpenGroup {
       holdsLease: () => surroundings.holdsLease(id),
       monotonic,
       wallClock,
+      readBlock: surroundings.readBlock,
       hashTarget: surroundings.logic.hashTarget,
       reserve: surroundings.reserve,
       onApplied: (bytes) => {

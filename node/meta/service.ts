@@ -13,6 +13,7 @@ import type { Request, Service } from '../../workers/channel.js';
 import { Reserve } from '../disk/index.js';
 import type { RaftHost } from '../raft/interface.js';
 import { refuse } from './caller.js';
+import type { ReadBlock } from './context.js';
 import { GroupHome } from './home.js';
 import { type JobTools, reclaim, runJobs } from './jobs.js';
 import { type GroupSurroundings, OpenGroup } from './open-group.js';
@@ -47,6 +48,8 @@ export interface MetaServiceOptions {
   readonly holdsLease: (group: number) => boolean;
   /** Resolves when the blobs' tombstones are on disk. */
   readonly deleteBlobs: (blobs: readonly DeletedBlob[]) => Promise<void>;
+  /** Nothing is read where the process has no blocks. */
+  readonly readBlock?: ReadBlock;
   readonly clusterInfo: ClusterInfo;
   readonly warn: (message: string) => void;
   /** Something that must not happen did: the process has to end. */
@@ -95,9 +98,22 @@ export class MetaService {
     const wallClock = this.options.wallClock ?? (() => Date.now());
     const { logic } = this.tools;
     const progress = { loggedBytes: 0 };
+    const readBlock = this.options.readBlock ?? (() => false);
     const { reserve } = this;
     reserve.ensure();
-    this.surroundings = { raft, bootId, logic, clusterInfo, holdsLease, monotonic, wallClock, warn, reserve, progress };
+    this.surroundings = {
+      raft,
+      bootId,
+      logic,
+      clusterInfo,
+      holdsLease,
+      readBlock,
+      monotonic,
+      wallClock,
+      warn,
+      reserve,
+      progress,
+    };
     const root = await this.addGroup(0, 0);
     const volumes = allVolumes(root.group.state);
     await Promise.all(volumes.map((volume) => this.addGroup(volume.group, volume.partition)));

@@ -23,12 +23,16 @@ export interface Transaction extends View {
   delete(key: ByteString): void;
 }
 
+export type BlockBytes = NonNullable<MetaAnswer<'open'>['inlined']>;
+
 export interface ReadContext {
   /** The partition whose inodes this group makes. */
   readonly partition: number;
   readonly now: Time;
   /** Whether a living session holds the inode (an open file or a read under way). */
   holds(inode: number): boolean;
+  /** The bytes of a block, checked, if they are at hand without waiting. `bytes` is valid until the next call. */
+  blockBytes(block: number, length: number): BlockBytes | null;
 }
 
 export interface WriteContext extends ReadContext {

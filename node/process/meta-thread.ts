@@ -7,6 +7,7 @@ import { blobOf, blockVolume } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
 import { OfsError, Status, statusName } from '../../proto/status.js';
 import { type Channel, joinHost } from '../../workers/index.js';
+import { openBlockReader } from '../block/index.js';
 import { type DeletedBlob, openMetaService } from '../meta/index.js';
 import { serveTcp } from '../rpc/index.js';
 import type { MetaThreadData } from './thread-data.js';
@@ -20,6 +21,8 @@ const log = threadLog(host.name);
 const warn = (message: string): void => log.warn(message);
 const blockChannels = host.peers('block/').map((peer) => host.channel(peer));
 
+const reader = openBlockReader({ directory, arena: host.shared.arena! }); // given to every thread by start.ts
+
 const meta = await openMetaService({
   directory,
   thread,
@@ -27,6 +30,7 @@ const meta = await openMetaService({
   leases: host.shared.leases!, // given to every thread by start.ts
   bootId,
   deleteBlobs,
+  readBlock: (block, target) => reader.readSync(block, 0, target),
   clusterInfo: { node: host.name, bootId, metaPorts: [...metaPorts], blockPorts: [...blockPorts] },
   warn,
   fatal: endProcess(log),
@@ -38,6 +42,7 @@ const tcp = await serveTcp({ host: address, port, service: meta.service, name: h
 host.onStop(async () => {
   await tcp.close(STOP_GRACE_MS);
   await meta.close();
+  reader.close();
 });
 host.ready();
 

@@ -37,6 +37,9 @@ export const XattrFlag = { CREATE: 1, REPLACE: 2 } as const;
 
 const entry = struct({ name, attr: attrCodec });
 
+/** All of the only block of a file, with the CRC-32 by which whoever uses it checks it. */
+const inlined = struct({ block: u53, crc: u32, bytes: bytes(limits.inlineBytes) });
+
 const inodeOperations = {
   lookup: operation('read', 1, { parent: u53, name }, { attr: attrCodec }),
   /**
@@ -96,8 +99,16 @@ const inodeOperations = {
     { inode: u53, after: byteString(limits.keyBytes + 1), limit: u32 },
     { entries: list(entry, limits.readdirEntries), end: bool, cursor: byteString(limits.keyBytes + 1) },
   ),
-  /** For an open: attributes and the first chunks; STALE when the inode has no name and `held` is false. */
-  open: operation('read', 12, { inode: u53, held: bool }, { attr: attrCodec, chunks }),
+  /**
+   * For an open: attributes and the first chunks; STALE when the inode has no name and `held` is false. A file of at most
+   * `inline` bytes brings them along, where that costs the service no waiting.
+   */
+  open: operation(
+    'read',
+    12,
+    { inode: u53, held: bool, inline: u32 },
+    { attr: attrCodec, chunks, inlined: optional(inlined) },
+  ),
   chunkRead: operation('read', 13, { inode: u53, first: u32, count: u32 }, { attr: attrCodec, chunks }),
   /**
    * Appends slices to chunks and sets size to max(size, newSize); one commit is atomic. `crowded` names the chunks

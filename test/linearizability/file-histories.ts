@@ -49,7 +49,7 @@ export const ask = {
   write: (inode: number, tag: number, at: { offset: number; length: number }): FileRequest =>
     writeOf(inode, sliceOf(tag, at)),
   read: (inode: number): FileRequest => ({ name: 'chunkRead', request: { inode, first: 0, count: 1 } }),
-  open: (inode: number, held = false): FileRequest => ({ name: 'open', request: { inode, held } }),
+  open: (inode: number, held = false): FileRequest => ({ name: 'open', request: { inode, held, inline: 0 } }),
 };
 
 export function sliceOf(tag: number, { offset, length }: { offset: number; length: number }): Slice {

@@ -33,6 +33,7 @@ let volumes = 0;
 export class MemoryStore implements BlockStore {
   session = 1;
   isDistant = true;
+  isInProcess = false;
   usedBytes = 0;
   peakBytes = 0;
   writtenBytes = 0;

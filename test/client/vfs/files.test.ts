@@ -39,6 +39,28 @@ test('opening and reading a small file is one open and one block', async () => {
   assert.strictEqual(reader.store.reads, 1);
 });
 
+test('a small file that the service has at hand is read with its open, unless it came damaged', async () => {
+  for (const damaged of [false, true]) {
+    const service = new MemoryMetaService();
+    const writer = client(service);
+    await writeFile(writer.vfs, 'small', Buffer.alloc(4096, 7));
+    const reader = client(service, {}, writer);
+    service.blocks = new Map(writer.store.blocks);
+    const lookup = await reader.vfs.lookup(reader.vfs.root, 'small');
+    if (damaged) reader.meta.onAnswer = flipInlined;
+    const { handle } = await reader.vfs.open(lookup.inode, Open.RDONLY);
+    const target = Buffer.alloc(8192);
+    assert.strictEqual(await reader.vfs.read(handle, 0, target), 4096);
+    assert.ok(target.subarray(0, 4096).equals(Buffer.alloc(4096, 7)));
+    assert.strictEqual(reader.store.reads, damaged ? 1 : 0);
+  }
+});
+
+function flipInlined(answer: unknown): void {
+  const { inlined } = answer as { inlined: { bytes: Uint8Array } | null };
+  if (inlined !== null) inlined.bytes[5]! ^= 1;
+}
+
 test('the capability that the kernel asks for before a write costs no request where a file has no attributes', async () => {
   const { vfs, meta } = newClient();
   const handle = await create(vfs, 'plain');

@@ -11,6 +11,7 @@ import { rootInode } from '../../../proto/ids.js';
 import { type MetaOperationName, metaOperations, type Time } from '../../../proto/meta/index.js';
 import type { Operation } from '../../../proto/operation.js';
 import { OfsError, Status } from '../../../proto/status.js';
+import { inlinedOf } from '../../node/meta-operations/memory.js';
 
 type Handler = (transaction: Transaction, request: unknown, context: WriteContext) => unknown;
 
@@ -22,6 +23,8 @@ export class MemoryMetaService {
   readonly root = rootInode(1);
   readonly held = new Map<number, number>();
   readonly ended = new Set<number>();
+  /** Blocks that the service has at hand. */
+  blocks: Map<number, Buffer> | null = null;
   private rows = new Map<ByteString, Buffer>();
   private order: ByteString[] = [];
   private tokens = 0;
@@ -53,6 +56,7 @@ export class MemoryMetaService {
       partition: this.partition,
       now,
       holds: (inode) => this.held.has(inode),
+      blockBytes: (block, length) => inlinedOf(block, this.blocks?.get(block), length),
       sessionAlive: (session) => !this.ended.has(session),
       token: () => (++this.tokens).toString(16).padStart(32, '0'),
     };
@@ -96,6 +100,8 @@ export class MemoryMeta implements MetaChannel {
   local = false;
   /** Keeps an answer back, which the service has given already. */
   late: ((name: MetaOperationName) => Promise<void> | null) | null = null;
+  /** May change an answer on its way. */
+  onAnswer: ((answer: unknown) => void) | null = null;
   private readonly held = new Map<number, number>();
 
   constructor(readonly service: MemoryMetaService) {}
@@ -108,6 +114,7 @@ export class MemoryMeta implements MetaChannel {
     const answer = this.answer(name, request);
     await (this.late?.(name) ?? new Promise((resolve) => setImmediate(resolve)));
     if (mishap?.after !== undefined) throw mishap.after;
+    this.onAnswer?.(answer);
     return answer;
   }
 

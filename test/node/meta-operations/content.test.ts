@@ -2,8 +2,10 @@
 
 import assert from 'node:assert';
 import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { encode } from '../../../proto/codec.js';
 import { crc32c } from '../../../proto/crc32c.js';
+import { blockOf } from '../../../proto/ids.js';
 import { limits } from '../../../proto/limits.js';
 import { AttrFlag, chunkRowCodec, etagOf, SetAttr, type Slice } from '../../../proto/meta/index.js';
 import { assertClean, check, World } from './memory.js';
@@ -43,6 +45,28 @@ test('a slice that continues the last one lengthens it, and one that covers othe
   assertClean(world);
   world.settle();
   assert.deepEqual([...world.blobs.keys()], [cover.blob]);
+});
+
+test('an open brings the bytes of a small file along, if it is asked to and they are all of a block at hand', () => {
+  const world = new World();
+  const inode = world.mknod(world.root, 'f');
+  const slice = world.slice(0, 4096);
+  commit(world, inode, [slice], 4096);
+  const inlined = (inline: number) => world.call('open', { inode, held: false, inline }).inlined;
+  assert.equal(inlined(4096), null, 'not at hand');
+  const block = blockOf(slice.blob, 0);
+  world.blocks.set(block, Buffer.alloc(4096, 3));
+  assert.deepEqual(inlined(4096), { block, crc: crc32(Buffer.alloc(4096, 3)), bytes: Buffer.alloc(4096, 3) });
+  assert.equal(inlined(4095), null, 'larger than was asked for');
+  assert.equal(inlined(0), null);
+  truncate(world, inode, 4000);
+  assert.equal(inlined(4096), null, 'not all of its block');
+  truncate(world, inode, 0);
+  assert.equal(inlined(4096), null, 'empty');
+  const large = world.slice(0, 2 * limits.inlineBytes);
+  commit(world, inode, [large], 2 * limits.inlineBytes);
+  world.blocks.set(blockOf(large.blob, 0), Buffer.alloc(2 * limits.inlineBytes));
+  assert.equal(inlined(2 ** 32 - 1), null, 'larger than an answer takes');
 });
 
 test('two slices that together cover an older one take its place', () => {

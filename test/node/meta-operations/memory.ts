@@ -3,6 +3,7 @@
 
 import assert from 'node:assert';
 import { Buffer } from 'node:buffer';
+import { crc32 } from 'node:zlib';
 import { BlobLedger, type Finding, Findings, GroupChecker } from '../../../client/cli/fsck/index.js';
 import { bootstrap, fold, readHandlers, reclaim, writeHandlers } from '../../../node/meta/operations/index.js';
 import type { MetaAnswer, MetaRequest, Transaction, WriteContext } from '../../../node/meta/view.js';
@@ -158,10 +159,18 @@ type Writes = typeof writeHandlers;
 type Handled = keyof Reads | keyof Writes;
 
 /** A group: its store, the context of its operations, and a block store that only remembers which blobs live. */
+/** What an open brings along of a block, if it is at hand. */
+export function inlinedOf(block: number, bytes: Buffer | undefined, length: number) {
+  const asked = bytes?.subarray(0, length);
+  return asked === undefined ? null : { block, crc: crc32(asked), bytes: asked };
+}
+
 export class World {
   readonly store = new MemoryStore();
   readonly root: number;
   readonly held = new Set<number>();
+  /** Blocks at hand without waiting. */
+  readonly blocks = new Map<number, Buffer>();
   readonly endedSessions = new Set<number>();
   /** Blobs that were written and not deleted: length by id. */
   readonly blobs = new Map<number, number>();
@@ -179,6 +188,7 @@ export class World {
       partition: this.partition,
       now: this.now,
       holds: (inode) => this.held.has(inode),
+      blockBytes: (block, length) => inlinedOf(block, this.blocks.get(block), length),
       sessionAlive: (session) => !this.endedSessions.has(session),
       token: () => (++this.tokens).toString(16).padStart(32, '0'),
     };

@@ -26,8 +26,8 @@ test('a removed file keeps its attributes and content until nobody holds it, and
   world.held.add(inode);
   const { attr } = world.call('unlink', { parent: world.root, name: 'f' });
   assert.equal(attr.nlink, 0);
-  assert.equal(world.status('open', { inode, held: false }), 'STALE');
-  assert.equal(world.call('open', { inode, held: true }).chunks.length, 1);
+  assert.equal(world.status('open', { inode, held: false, inline: 0 }), 'STALE');
+  assert.equal(world.call('open', { inode, held: true, inline: 0 }).chunks.length, 1);
   const slice = world.slice(100, 50);
   const chunks = [{ chunk: 0, slices: [slice] }];
   const commit = { inode, session: 1, chunks, size: 150, mtime: null };

@@ -269,6 +269,7 @@ export function heldGroup(directory: string): HeldGroup {
     partition: 1,
     engine,
     holdsLease: () => lease.holds,
+    readBlock: () => false,
     monotonic: clock.read,
     wallClock: clock.read,
     hashTarget: logic.hashTarget,
