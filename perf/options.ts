@@ -8,7 +8,7 @@ import type { MultipartLoad, S3Load } from './scenarios/s3-target.js';
 import { multipart, sweep } from './suites.js';
 import { parseSize } from './units.js';
 
-export const SCENARIOS = ['micro', 's3', 'mount', 'cold', 'ingest'] as const;
+export const SCENARIOS = ['micro', 'idle', 's3', 'mount', 'cold', 'ingest'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export const USAGE = `npm run perf -- [${SCENARIOS.join('|')}] [options]
@@ -41,6 +41,8 @@ mount:
   --processes N      that make the load (1 and 2)
   --files N          of each process (2000); of one large file, MiB (256)
   --size SIZE        of a file (4KiB)
+
+idle: what a node takes that nobody asks anything.
 
 cold (GET of a set three times the memory that the node may have; root, for a cgroup):
   --memory SIZE      that it may have, page cache included (512MiB)

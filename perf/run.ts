@@ -4,8 +4,9 @@
 import { NotHereError } from './cgroup.js';
 import type { Figure } from './figures.js';
 import { Observatory } from './instrument/observed.js';
-import type { Options } from './options.js';
+import type { Options, Scenario } from './options.js';
 import { measureCold } from './scenarios/cold.js';
+import { measureIdle } from './scenarios/idle.js';
 import { measureIngest } from './scenarios/ingest.js';
 import { measureMicro } from './scenarios/micro.js';
 import { measureMount } from './scenarios/mount.js';
@@ -18,6 +19,7 @@ import { FULL_S3, fullMount, OVERLOAD, QUICK_S3, quickMount } from './suites.js'
 
 /** Of a figure's time, for each look at a growing tree. */
 const PROBE_SHARE = 0.1;
+const ON_NODE: readonly Scenario[] = ['idle', 's3', 'mount'];
 
 /** The figures of each round. */
 export async function runRounds(options: Options, say: (message: string) => void): Promise<Figure[][]> {
@@ -34,7 +36,7 @@ async function runRound(options: Options, say: (message: string) => void): Promi
   const figures: Figure[] = [];
   if (scenarios.includes('micro')) figures.push(...(await measureMicro(options.seconds)));
   if (against !== undefined) figures.push(...(await measureTarget(otherServer(options, against), options)));
-  else if (scenarios.includes('s3') || scenarios.includes('mount')) figures.push(...(await onNode(options)));
+  else if (scenarios.some((scenario) => ON_NODE.includes(scenario))) figures.push(...(await onNode(options)));
   if (scenarios.includes('cold')) figures.push(...(await cold(options, say)));
   if (scenarios.includes('ingest')) {
     const probeSeconds = options.seconds * PROBE_SHARE;
@@ -50,6 +52,7 @@ async function onNode(options: Options): Promise<Figure[]> {
     const target = await startNode({ env: observatory.env });
     const figures: Figure[] = [];
     try {
+      if (scenarios.includes('idle')) figures.push(...(await measureIdle({ target, observatory }, options.seconds)));
       if (scenarios.includes('s3')) figures.push(...(await measureTarget(nodeTarget(target, observatory), options)));
       if (scenarios.includes('mount')) {
         figures.push(...(await measureMount({ target, observatory }, mountLoads(options), options)));

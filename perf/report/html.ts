@@ -45,11 +45,12 @@ ${groups.map(([group, own]) => section(group, own)).join('\n')}
 }
 
 const PARTS = 'Parts by themselves';
-const GROUPS = ['S3', 'Mount', 'Ingest', PARTS];
+const GROUPS = ['S3', 'Mount', 'Ingest', 'Idle', PARTS];
 
 function groupOf({ name }: Figure): string {
   if (/^S3 (?!signature)/.test(name) && !name.includes(' files, median')) return 'S3';
   if (/^mount /.test(name)) return 'Mount';
+  if (/^idle /.test(name)) return 'Idle';
   return /^ingest| files(, median)?$/.test(name) ? 'Ingest' : PARTS;
 }
 

@@ -83,7 +83,7 @@ function formatCpu(cost: Cost): string {
 
 function notes(results: readonly Result[]): string[] {
   const limits = new Set(results.flatMap((result) => result.limits.map(({ name }) => name)));
-  const lines = [`limits, in the order of their ratios: ${[...limits].join('; ')}`];
+  const lines = limits.size === 0 ? [] : [`limits, in the order of their ratios: ${[...limits].join('; ')}`];
   for (const { name, generatorCores, note } of results) {
     const parts: string[] = [];
     if (generatorCores !== undefined) parts.push(`generators ${(generatorCores * 100).toFixed(0)} % of a core`);

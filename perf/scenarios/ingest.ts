@@ -4,16 +4,26 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Figure, latencyOf, type Series } from '../figures.js';
+import { type Figure, type Limit, latencyOf, type Series } from '../figures.js';
 import { Histogram } from '../histogram.js';
 import { costOf, diskWrittenBytes, Observatory } from '../instrument/observed.js';
 import { dataSizes, needleIndexBytes } from '../instrument/sizes.js';
+import { syncedWrites } from '../limits.js';
 import type { TreeResult, TreeTask } from '../load/tree-load.js';
 import { startLoad } from '../load-process.js';
-import { freePorts, type NodeTarget, nodePid, startMount, startNode } from '../servers.js';
+import { freePorts, type NodeTarget, nodePid, startEmptyServer, startMount, startNode } from '../servers.js';
 import { formatNumber, formatSize } from '../units.js';
 import { type Probe, probe, probeFigures } from './ingest-probes.js';
-import { checked, makeBucket, nodeTarget, type S3Target, startS3, storeKeys, subjectsOf } from './s3-target.js';
+import {
+  checked,
+  emptyRate,
+  makeBucket,
+  nodeTarget,
+  type S3Target,
+  startS3,
+  storeKeys,
+  subjectsOf,
+} from './s3-target.js';
 
 export interface IngestOptions {
   readonly objects: number;
@@ -95,6 +105,7 @@ async function grow(node: NodeTarget, observatory: Observatory, options: IngestO
       await storeKeys(target, { bodyBytes: objectBytes, keys: files, layout: 'tree' });
       const wanted = Math.max(STEP_MIN_OBJECTS, Math.ceil((objects - files) / STEPS));
       const count = Math.min(STEP_OBJECTS, wanted);
+      const limits = await limitsOf(target, options);
       const steps: Step[] = [];
       const writtenBefore = diskWrittenBytes();
       while (files < objects) {
@@ -106,12 +117,28 @@ async function grow(node: NodeTarget, observatory: Observatory, options: IngestO
         const rate = formatNumber(put.result.s3.requests / put.result.s3.seconds);
         options.say(`ingest: ${formatNumber(files)} of ${formatNumber(objects)} files, ${rate} a second`);
       }
-      return [...ingestFigures(steps, options), ...probeFigures(steps)];
+      return [...ingestFigures(steps, limits, options), ...probeFigures(steps)];
     } finally {
       await mount.stop();
     }
   } finally {
     fs.rmdirSync(directory);
+  }
+}
+
+/** A server that does nothing with what it is sent, and the disk with synced writes of the same size. */
+async function limitsOf(target: S3Target, { objectBytes, probeSeconds }: IngestOptions): Promise<Limit[]> {
+  const empty = await startEmptyServer();
+  try {
+    const load = { op: 'put', bodyBytes: objectBytes, clients: CLIENTS, keys: CLIENTS } as const;
+    const value = await emptyRate(target, empty, load, probeSeconds);
+    const disk = syncedWrites(os.tmpdir(), objectBytes, probeSeconds);
+    return [
+      { name: 'empty uWebSockets.js', value },
+      { name: 'write + fdatasync, one by one', value: disk },
+    ];
+  } finally {
+    await empty.stop();
   }
 }
 
@@ -143,7 +170,11 @@ async function ingestStep(
   }
 }
 
-function ingestFigures(steps: readonly Step[], { objects, objectBytes }: IngestOptions): Figure[] {
+function ingestFigures(
+  steps: readonly Step[],
+  limits: readonly Limit[],
+  { objects, objectBytes }: IngestOptions,
+): Figure[] {
   const name = `ingest of ${formatNumber(objects)} objects of ${formatSize(objectBytes)}`;
   const last = steps.at(-1)!; // there is one, or nothing was to be stored
   const s3 = steps.map(({ put }) => put.result.s3);
@@ -156,7 +187,7 @@ function ingestFigures(steps: readonly Step[], { objects, objectBytes }: IngestO
       name,
       unit: 'objects/s',
       value: stored / seconds,
-      limits: [],
+      limits,
       latency: latencyOf(Histogram.of(...s3.map(({ latency }) => latency))),
       cost: last.put.cost,
       generatorCores: generatorSeconds / seconds,

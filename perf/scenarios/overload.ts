@@ -2,14 +2,24 @@
 // is as before when the others have gone. The first load runs all the time, so that the way back is seen by a client.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Figure, latencyOf } from '../figures.js';
+import { type Cost, type Figure, latencyOf } from '../figures.js';
 import { Histogram } from '../histogram.js';
 import { MemoryWatch } from '../instrument/memory-watch.js';
+import { costOf } from '../instrument/observed.js';
 import type { LoadResult } from '../load/s3-task.js';
 import { nodePid } from '../servers.js';
 import { formatSize, formatUs } from '../units.js';
 import { histogramOf, rateBetween, recoveryMs } from '../windows.js';
-import { checked, makeBucket, type S3Load, type S3Target, type S3Times, startS3, storeKeys } from './s3-target.js';
+import {
+  checked,
+  makeBucket,
+  type S3Load,
+  type S3Target,
+  type S3Times,
+  startS3,
+  storeKeys,
+  subjectsOf,
+} from './s3-target.js';
 
 const FACTOR = 10;
 const WINDOW_MS = 50;
@@ -32,7 +42,13 @@ interface Course {
 export async function measureOverload(target: S3Target, load: S3Load, times: S3Times): Promise<Figure[]> {
   await makeBucket(target);
   await storeKeys(target, load);
-  return figuresOf(load, await run(target, load, times));
+  const subjects = subjectsOf(target);
+  const { result, cost } = await costOf(
+    subjects,
+    () => run(target, load, times),
+    ({ steady, crowd }) => steady.requests + crowd.requests,
+  );
+  return figuresOf(load, result, subjects.length > 0 ? cost : undefined);
 }
 
 async function run(target: S3Target, load: S3Load, { seconds, warmSeconds }: S3Times): Promise<Course> {
@@ -60,7 +76,7 @@ async function run(target: S3Target, load: S3Load, { seconds, warmSeconds }: S3T
   }
 }
 
-function figuresOf(load: S3Load, course: Course): Figure[] {
+function figuresOf(load: S3Load, course: Course, cost: Cost | undefined): Figure[] {
   const { steady, crowd, crowdFromMs, crowdToMs, memory } = course;
   const { windows } = steady;
   const settle = (crowdToMs - crowdFromMs) * SETTLE_SHARE;
@@ -87,6 +103,7 @@ function figuresOf(load: S3Load, course: Course): Figure[] {
     value: during + crowd.requests / crowd.seconds,
     limits: [{ name: 'the same without overload', value: peak }],
     latency: latencyOf(latency),
+    ...(cost !== undefined && { cost }),
     generatorCores: steady.cpuSeconds / steady.seconds + crowd.cpuSeconds / crowd.seconds,
     note: `p50 ${growth} times that without overload (${formatUs(before)})${refused}`,
     series: [line],

@@ -8,6 +8,7 @@ import { makeMemoryGroup, NotHereError } from '../../perf/cgroup.js';
 import { type Figure, total } from '../../perf/figures.js';
 import { Observatory } from '../../perf/instrument/observed.js';
 import { measureCold } from '../../perf/scenarios/cold.js';
+import { measureIdle } from '../../perf/scenarios/idle.js';
 import { measureIngest } from '../../perf/scenarios/ingest.js';
 import { measureOverload } from '../../perf/scenarios/overload.js';
 import { measureS3 } from '../../perf/scenarios/s3.js';
@@ -39,12 +40,20 @@ function named(figures: readonly Figure[], part: string): Figure {
   return found;
 }
 
+test('an idle node tells its share of a core and its memory', async () => {
+  const figures = await measureIdle({ target: node, observatory }, 0.5);
+  // So little that half a second may see none.
+  const share = named(figures, 'of a core').value;
+  assert(share >= 0 && share < 100, `${share} % of a core`);
+  assert(named(figures, 'memory').value > 50 * MIB);
+});
+
 test('overload tells throughput beside that of before, the way back, and memory', async () => {
   const times = { seconds: 0.8, warmSeconds: 0.2 };
   const figures = await measureOverload(nodeTarget(node, observatory), MIXED, times);
   const during = named(figures, '40 clients in place of 4');
   assert(during.value > 0 && during.limits[0]!.value > 0);
-  assert(during.latency!.p50Us > 0);
+  assert(during.latency!.p50Us > 0 && total(during.cost!.cpuUs) > 0);
   const points = during.series![0]!.points;
   // Three phases: the first clients are seen all the time.
   assert(points.at(-1)![0] > 2, `${points.at(-1)}`);
@@ -106,6 +115,7 @@ test('an ingest tells rates, growth, sizes and starts', { skip: notRoot() }, asy
   const figures = await measureIngest({ objects: 1010, objectBytes: 2000, probeSeconds: 0.1, say });
   const main = figures[0]!;
   assert.strictEqual(said.length, 2);
+  for (const { value } of main.limits) assert(value > 0);
   assert.strictEqual(main.series![0]!.points.length, 2);
   assert.deepStrictEqual(
     main.series![0]!.points.map(([files]) => files),
