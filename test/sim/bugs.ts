@@ -107,13 +107,13 @@ const logs: readonly Bug[] = [
     'announced(raft)',
   ]),
   bug(
-    'an acknowledgement of an earlier term counts',
+    'an acknowledgement of the store counts for entries that took the place of its own',
+    [`${CORE}/steps`, 'message.term !== raft.term || !raft.log.stored', '!raft.log.stored'],
     [
-      `${CORE}/steps`,
-      'message.term !== raft.term || !raft.log.stored(message.index, message.logTerm)',
-      '!raft.log.stored(message.index, message.logTerm)',
+      `${CORE}/log`,
+      'if (index > this.handed || index < this.firstIndex - 1 || this.term(index) !== term)',
+      'if (index > this.lastIndex)',
     ],
-    [`${CORE}/log`, ' || this.term(index) !== term', ''],
   ),
   bug('a leader tells a commit index that it has not applied', [
     `${CORE}/heartbeat`,
@@ -125,11 +125,6 @@ const logs: readonly Bug[] = [
     'while (this.standing.length > 1 && !this.stands(this.newest, log))',
     'while (false)',
   ]),
-  bug(
-    'a change begins before the one before it is committed',
-    [`${CORE}/changes`, 'membership.currentIndex > log.applied;', 'false;'],
-    [`${CORE}/changes`, 'if (underWay || !raft.established)', 'if (underWay)'],
-  ),
   bug('a snapshot comes without its configuration', [
     `${CORE}/snapshots`,
     'configuration: decodeConfiguration(configuration.payload)',

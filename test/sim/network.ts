@@ -30,9 +30,6 @@ export const NO_NETWORK_FAULTS: NetworkFaults = {
 const LINK_BATCHES = 512;
 
 export class Network {
-  sent = 0;
-  lost = 0;
-  /** The most that were ever on their way between two machines. */
   private readonly cut = new Set<number>();
   private readonly slow = new Set<number>();
   private readonly under = new Map<number, number>();
@@ -43,23 +40,18 @@ export class Network {
     public faults: NetworkFaults,
   ) {}
 
-  /** `deliver` runs when it arrives, perhaps twice, perhaps never. */
-  send(source: number, target: number, deliver: () => void): void {
+  /** `deliver` runs when it arrives, perhaps twice, perhaps never. `tricky`: it matters that it may come late. */
+  send(source: number, target: number, tricky: boolean, deliver: () => void): void {
     const { random, faults } = this;
-    this.sent++;
     const link = linkOf(source, target);
     const under = this.under.get(link) ?? 0;
-    if (this.cut.has(link) || under >= LINK_BATCHES || random.chance(faults.loss)) {
-      this.lost++;
-      return;
-    }
+    if (this.cut.has(link) || under >= LINK_BATCHES || random.chance(faults.loss)) return;
     const copies = random.chance(faults.double) ? 2 : 1;
     this.under.set(link, under + copies);
     for (let copy = 0; copy < copies; copy++) {
-      this.world.after(this.delayUs(link), () => {
+      this.world.after(this.delayUs(link, tricky), () => {
         this.under.set(link, this.under.get(link)! - 1); // counted when it left
-        if (this.cut.has(link)) this.lost++;
-        else deliver();
+        if (!this.cut.has(link)) deliver();
       });
     }
   }
@@ -87,9 +79,11 @@ export class Network {
     }
   }
 
-  private delayUs(link: number): number {
+  private delayUs(link: number, tricky: boolean): number {
     const { random, faults } = this;
-    const late = random.chance(faults.late) ? random.below(faults.lateUs) : 0;
+    const late = random.chance(tricky ? Math.min(0.5, 20 * faults.late) : faults.late)
+      ? random.below(faults.lateUs)
+      : 0;
     const usual = faults.latencyUs / 2 + random.exponential(faults.latencyUs / 2);
     return late + usual * (this.slow.has(link) ? faults.slowFactor : 1);
   }

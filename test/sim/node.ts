@@ -13,6 +13,7 @@ import { decode, encode } from '../../proto/codec.js';
 import {
   type Configuration,
   type Message,
+  MessageKind,
   peerBatchCodec,
   pieceAnswerCodec,
   snapshotPieceCodec,
@@ -48,6 +49,7 @@ export class Node {
   private receiver: TransportReceiver | undefined;
   /** The configurations that were in force here when that was last looked at. */
   private readonly configurations = new Map<number, Configuration>();
+  private readonly looked = new Map<number, readonly number[]>();
   private opening = false;
   /** What is written to the log is this life's. */
   private counting = false;
@@ -284,12 +286,23 @@ export class Node {
   private happened(process: Process): void {
     if (this.process !== process) return;
     for (const member of this.members.values()) {
-      if (member.life !== this.life) continue;
+      if (member.life !== this.life || !this.changed(member)) continue;
       this.universe.invariants.stepped(member);
       if (this.configurations.get(member.group) === member.core.configuration) continue;
       this.configurations.set(member.group, member.core.configuration);
       this.universe.seeConfiguration(member);
     }
+  }
+
+  /** Whether a member's core is another than when it was last looked at, in what anybody watches. */
+  private changed({ core, group }: Member): boolean {
+    const { log, term, role, quiescent, transfer } = core;
+    const { lastIndex, lastTerm, firstIndex, committed, applied } = log;
+    const now = [term, role, lastIndex, lastTerm, firstIndex, committed, applied, Number(quiescent), transfer.target];
+    const before = this.looked.get(group);
+    if (before !== undefined && now.every((value, at) => value === before[at])) return false;
+    this.looked.set(group, now);
+    return true;
   }
 
   /** The process says that it cannot go on. */
@@ -310,9 +323,9 @@ export class Node {
   private transport(process: Process): Transport {
     const { universe, id } = this;
     const { encoded } = universe.options;
-    const send = (to: number, deliver: (receiver: TransportReceiver) => void): void => {
+    const send = (to: number, deliver: (receiver: TransportReceiver) => void, tricky = false): void => {
       this.io();
-      if (process.alive) universe.send(id, to, deliver);
+      if (process.alive) universe.send(id, to, tricky, deliver);
     };
     return {
       attach: (receiver) => {
@@ -321,7 +334,8 @@ export class Node {
       send: (to, batch) => {
         for (const { group, message } of batch) this.sends(group, message);
         const arriving = encoded ? decode(peerBatchCodec, encode(peerBatchCodec, [...batch])) : batch;
-        send(to, (receiver) => receiver.receive(id, arriving));
+        const tricky = batch.some(({ message: { kind } }) => isTricky(kind));
+        send(to, (receiver) => receiver.receive(id, arriving), tricky);
       },
       sendPiece: (to, piece) => {
         const arriving = encoded ? decode(snapshotPieceCodec, encode(snapshotPieceCodec, piece)) : piece;
@@ -340,4 +354,9 @@ export class Node {
     this.universe.world.note(1, message.kind * 1000 + message.from, message.index + message.to);
     this.universe.invariants.sends(member, message);
   }
+}
+
+/** What is dangerous when it comes late, and rare. */
+function isTricky(kind: number): boolean {
+  return kind === MessageKind.TIMEOUT_NOW || kind === MessageKind.READ_ANSWER || kind === MessageKind.SNAPSHOT;
 }

@@ -69,6 +69,8 @@ export interface Options {
   readonly earlyAnswers: boolean;
   /** Messages pass through their codec. */
   readonly encoded: boolean;
+  /** In place of those of proto/limits.ts, so that what they bound is met. */
+  readonly limits: Readonly<Record<string, number>>;
 }
 
 /** What of a seed's choice is changed. */
@@ -143,5 +145,30 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
     reads: random.pick([0.2, 0.5]),
     earlyAnswers: random.chance(0.3),
     encoded: random.chance(0.25),
+    limits: {
+      raftInflightMessages: random.pick([2, 8, limits.raftInflightMessages]),
+      raftInflightBytes: random.pick([1000, limits.raftInflightBytes]),
+      raftMessageBytes: random.pick([200, 2000, limits.raftMessageBytes]),
+      raftWindowBytes: random.pick([300, 3000, limits.raftWindowBytes]),
+      raftUncommittedBytes: random.pick([2000, limits.raftUncommittedBytes]),
+      raftReadRounds: random.pick([1, 3, limits.raftReadRounds]),
+      raftSnapshotPieceBytes: random.pick([100, 1000, limits.raftSnapshotPieceBytes]),
+      raftSnapshotTicks: random.pick([30, limits.raftSnapshotTicks]),
+      raftHoldTicks: random.pick([40, limits.raftHoldTicks]),
+      raftSnapshotsSending: random.pick([1, limits.raftSnapshotsSending]),
+      raftPromotionLagEntries: random.pick([5, limits.raftPromotionLagEntries]),
+    },
   };
+}
+
+/** The limits are constants to all but the simulation, which gives each run its own, and then their own values back. */
+export async function withLimits<T>(chosen: Options['limits'], work: () => Promise<T>): Promise<T> {
+  const changed = limits as Record<string, number>;
+  const kept = { ...limits };
+  Object.assign(changed, chosen);
+  try {
+    return await work();
+  } finally {
+    Object.assign(changed, kept);
+  }
 }

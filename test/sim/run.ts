@@ -2,7 +2,7 @@
 
 import { ASSERTION, type Broken, type Member, PROGRESS } from './invariants/index.js';
 import { Operator } from './operator.js';
-import { type Narrowed, type Options, optionsOf } from './options.js';
+import { type Narrowed, type Options, optionsOf, withLimits } from './options.js';
 import { Session } from './sessions.js';
 import { Storm } from './storm.js';
 import { Universe } from './universe.js';
@@ -36,7 +36,7 @@ export async function runSeed(seed: number, { narrowed = {}, tell }: RunOptions 
   const universe = new Universe(options, world);
   const { invariants } = universe;
   try {
-    return await runUniverse(universe);
+    return await withLimits(options.limits, () => runUniverse(universe));
   } catch (error) {
     invariants.report(ASSERTION, (error as Error).stack ?? String(error));
     return outcomeOf(universe, [], 0);

@@ -17,12 +17,16 @@ export class Session {
   /** The attempt that counts. */
   private attempt = 0;
   private stopped = false;
+  /** How often it asks whom it believes to lead, and not just anybody. */
+  private readonly faith: number;
 
   constructor(
     readonly id: number,
     readonly group: number,
     private readonly universe: Universe,
-  ) {}
+  ) {
+    this.faith = universe.random.pick([0.2, 0.8, 0.95]);
+  }
 
   start(): void {
     this.rest();
@@ -143,7 +147,7 @@ export class Session {
   private choose(): Node | undefined {
     const { random, nodes } = this.universe;
     const believed = nodes.get(this.node);
-    if (believed !== undefined && !believed.lost && random.chance(0.8)) return believed;
+    if (believed !== undefined && !believed.lost && random.chance(this.faith)) return believed;
     const others = [...nodes.values()].filter((node) => node.running);
     return others.length === 0 ? undefined : random.pick(others);
   }

@@ -26,13 +26,15 @@ const blows: Partial<Record<FaultName, Blow>> = {
     if (other === node) return;
     universe.tell(node, `reaches node ${other.id} no more`);
     universe.network.sever(node.id, other.id);
+    if (universe.random.chance(0.5)) universe.network.sever(other.id, node.id);
     mendLater(universe);
   },
   isolate: (universe, node) => {
     const direction = universe.random.below(3);
+    const spared = universe.random.pick([0, 0.15, 0.5]);
     universe.tell(node, `is cut off, ${['both ways', 'outwards', 'inwards'][direction]}`);
     for (const { id } of universe.living) {
-      if (id === node.id || universe.random.chance(0.15)) continue;
+      if (id === node.id || universe.random.chance(spared)) continue;
       if (direction !== 2) universe.network.sever(node.id, id);
       if (direction !== 1) universe.network.sever(id, node.id);
     }
@@ -92,7 +94,7 @@ export class Storm {
       // Who leads is hit more often than others.
       const leaders = [...this.universe.groups.keys()].map((group) => this.universe.leader(group)?.node ?? 0);
       const leader = this.universe.nodes.get(random.pick(leaders));
-      const node = leader !== undefined && random.chance(0.3) ? leader : random.pick(living);
+      const node = leader !== undefined && random.chance(0.4) ? leader : random.pick(living);
       if (!node.lost) random.pick(this.kinds)(this.universe, node);
       this.begin();
     });

@@ -66,13 +66,14 @@ export class Universe {
   crash(node: Node, machine: boolean): void {
     if (node.process === undefined) return;
     node.crash(machine);
-    if (!node.lost) this.world.after(this.random.below(this.healed ? 100_000 : 3_000_000), () => node.start());
+    const longest = this.healed ? 100_000 : this.random.pick([20_000, 400_000, 3_000_000]);
+    if (!node.lost) this.world.after(this.random.below(longest), () => node.start());
   }
 
-  send(source: number, target: number, deliver: (receiver: TransportReceiver) => void): void {
+  send(source: number, target: number, tricky: boolean, deliver: (receiver: TransportReceiver) => void): void {
     const node = this.nodes.get(target);
     if (node === undefined) return;
-    this.network.send(source, target, () => node.arrive(deliver));
+    this.network.send(source, target, tricky, () => node.arrive(deliver));
   }
 
   /** An entry was applied by a member. */

@@ -21,14 +21,12 @@ export class OneLeaderATerm extends Invariant {
 
 /** Calls back once for each member that is seen to lead a term. */
 abstract class NewLeaders extends Invariant {
-  private readonly seen = new Map<string, number>();
+  private readonly seen = new Map<Member, number>();
 
   override stepped(member: Member): void {
-    const { core, group, node, life } = member;
-    if (core.role !== Role.LEADER) return;
-    const key = `${group}/${node}/${life}`;
-    if (this.seen.get(key) === core.term) return;
-    this.seen.set(key, core.term);
+    const { core } = member;
+    if (core.role !== Role.LEADER || this.seen.get(member) === core.term) return;
+    this.seen.set(member, core.term);
     this.leads(member);
   }
 

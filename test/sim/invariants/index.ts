@@ -8,6 +8,7 @@ import type { Acknowledged, Group, Invariant, Member, Read } from './invariant.j
 import { CommitsOwnTerm, EntriesOnAQuorum, LogMatching, NeverBack, StateMachineSafety } from './logs.js';
 import { AnswersHold, BoundedQueues, ExclusiveLeases, IndexReads, LeaseReads, LeasesRest } from './service.js';
 import {
+  AppliedOnDisk,
   ConfigurationsFollowTheLog,
   EntriesOnDisk,
   EqualStates,
@@ -29,6 +30,7 @@ const modules = [
   NeverBack,
   VotesOnDisk,
   EntriesOnDisk,
+  AppliedOnDisk,
   NothingLost,
   EqualStates,
   WholeSnapshots,

@@ -17,17 +17,16 @@ class Seen {
 
 export class LogMatching extends Invariant {
   readonly name = 'log matching';
-  private readonly seen = new Map<string, Seen>();
+  private readonly seen = new Map<Member, Seen>();
   /** By group, index and term: the term of the entry before. */
   private readonly before = new Map<string, number>();
 
   override stepped(member: Member): void {
-    const { core, group, node, life } = member;
-    const key = `${group}/${node}/${life}`;
-    let seen = this.seen.get(key);
+    const { core } = member;
+    let seen = this.seen.get(member);
     if (seen === undefined) {
       seen = new Seen();
-      this.seen.set(key, seen);
+      this.seen.set(member, seen);
     }
     const { log } = core;
     const { firstIndex, lastIndex } = log;
@@ -59,21 +58,21 @@ export class LogMatching extends Invariant {
 
 export class StateMachineSafety extends Invariant {
   readonly name = 'state machine safety';
-  private readonly next = new Map<string, number>();
+  private readonly next = new Map<Member, number>();
 
   override starts(member: Member): void {
-    this.next.set(keyOf(member), member.state.index + 1);
+    this.next.set(member, member.state.index + 1);
   }
 
   override installed(member: Member): void {
-    this.next.set(keyOf(member), member.state.index + 1);
+    this.next.set(member, member.state.index + 1);
   }
 
   override applied(member: Member, entry: CommittedEntry): void {
     const { index, term, payload } = entry;
-    const due = this.next.get(keyOf(member));
+    const due = this.next.get(member);
     if (due !== index) this.broken(`${where(member)} applies entry ${index}, due is ${due}`);
-    this.next.set(keyOf(member), index + 1);
+    this.next.set(member, index + 1);
     const done = this.group(member.group).history.at(index);
     if (done === undefined) return;
     if (done.term !== term || !done.payload.equals(payload)) {
@@ -86,15 +85,14 @@ export class StateMachineSafety extends Invariant {
 
 /** Watches what leaders commit. */
 abstract class Commits extends Invariant {
-  private readonly known = new Map<string, number>();
+  private readonly known = new Map<Member, number>();
 
   override stepped(member: Member): void {
     const { core } = member;
-    const key = keyOf(member);
-    const before = this.known.get(key) ?? 0;
+    const before = this.known.get(member) ?? 0;
     const { committed } = core.log;
     if (committed === before) return;
-    this.known.set(key, committed);
+    this.known.set(member, committed);
     if (core.role === Role.LEADER && committed > before) this.commits(member, committed);
   }
 
@@ -116,17 +114,17 @@ export class EntriesOnAQuorum extends Commits {
 
 export class CommitsOwnTerm extends Commits {
   readonly name = 'a leader counts entries of its own term only';
-  private readonly roles = new Map<string, number>();
+  private readonly roles = new Map<Member, number>();
 
   override stepped(member: Member): void {
     super.stepped(member);
-    this.roles.set(keyOf(member), member.core.role);
+    this.roles.set(member, member.core.role);
   }
 
   protected commits(member: Member, index: number): void {
     const { core } = member;
     // What a member learned in the step before it came to lead was committed by another.
-    if (this.roles.get(keyOf(member)) !== Role.LEADER || index < core.log.firstIndex) return;
+    if (this.roles.get(member) !== Role.LEADER || index < core.log.firstIndex) return;
     const term = core.log.term(index);
     if (term !== core.term) this.broken(`${where(member)} commits entry ${index} of term ${term} by counting`);
   }
@@ -134,15 +132,15 @@ export class CommitsOwnTerm extends Commits {
 
 export class NeverBack extends Invariant {
   readonly name = 'terms, votes and commits never go back';
-  private readonly commits = new Map<string, number>();
+  private readonly commits = new Map<Member, number>();
   private readonly terms = new Map<string, number>();
 
   override stepped(member: Member): void {
     const { core, group, node } = member;
-    const before = this.commits.get(keyOf(member)) ?? 0;
+    const before = this.commits.get(member) ?? 0;
     if (core.log.committed < before)
       this.broken(`${where(member)}: commit falls from ${before} to ${core.log.committed}`);
-    this.commits.set(keyOf(member), core.log.committed);
+    this.commits.set(member, core.log.committed);
     const key = `${group}/${node}`;
     const term = this.terms.get(key) ?? 0;
     if (core.term < term) this.broken(`${where(member)}: the term was ${term} before`);
@@ -168,8 +166,4 @@ export class NeverBack extends Invariant {
       this.broken(`node ${node} votes for ${durable.vote} and ${vote} in term ${term} of group ${group}`);
     }
   }
-}
-
-function keyOf({ group, node, life }: Member): string {
-  return `${group}/${node}/${life}`;
 }

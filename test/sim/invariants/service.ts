@@ -6,6 +6,9 @@ import type { CommittedEntry } from '../../../node/raft/index.js';
 import { limits } from '../../../proto/limits.js';
 import { type Acknowledged, Invariant, type Member, type Read, where } from './invariant.js';
 
+/** No entry of the simulation takes more. */
+const ENTRY_BYTES = 1024;
+
 abstract class Reads extends Invariant {
   protected abstract readonly kind: Read['kind'];
 
@@ -82,16 +85,15 @@ export class AnswersHold extends Invariant {
 
 export class BoundedQueues extends Invariant {
   readonly name = 'queues are bounded';
-  private looked = 0;
 
   override stepped(member: Member): void {
-    if (this.looked++ % 16 !== 0) return;
     const { core } = member;
     const { log, tracker, reads } = core;
-    if (core.uncommittedBytes > limits.raftUncommittedBytes + limits.raftEntryBytes)
-      this.broken(`${where(member)}: uncommitted`);
-    if (log.unhandedBytes > limits.raftUncommittedBytes)
-      this.broken(`${where(member)}: ${log.unhandedBytes} bytes wait for the store`);
+    if (core.uncommittedBytes > limits.raftUncommittedBytes + ENTRY_BYTES) {
+      this.broken(`${where(member)}: ${core.uncommittedBytes} bytes are not committed`);
+    }
+    const window = limits.raftUncommittedBytes + limits.raftInflightBytes + limits.raftMessageBytes + 2 * ENTRY_BYTES;
+    if (log.unhandedBytes > window) this.broken(`${where(member)}: ${log.unhandedBytes} bytes wait for the store`);
     if (reads.rounds.length > limits.raftReadRounds) this.broken(`${where(member)}: ${reads.rounds.length} rounds`);
     for (const [id, { inflights }] of tracker.progress) {
       if (inflights.count > limits.raftInflightMessages)

@@ -32,6 +32,14 @@ export class EntriesOnDisk extends Invariant {
   }
 }
 
+export class AppliedOnDisk extends Invariant {
+  readonly name = 'what is applied is on the own disk';
+
+  override applied(member: Member, { index, term }: CommittedEntry): void {
+    if (!member.durable.holds(index, term)) this.broken(`${where(member)} applies entry ${index}, its disk lacks it`);
+  }
+}
+
 export class NothingLost extends Invariant {
   readonly name = 'what is on disk is there after a start';
 
