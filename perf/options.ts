@@ -1,5 +1,6 @@
 // The command line of `npm run perf`, checked.
 
+import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { isOnLargeFile, MOUNT_OPS, plainName } from './load/mount-task.js';
 import { S3_OPS } from './load/s3-task.js';
@@ -18,6 +19,7 @@ Without a scenario: all of them. Each figure is measured beside its limit in the
   --quick            less of micro, s3 and mount: under a minute
   --seconds N        how long each figure runs (10; with --quick 0.4)
   --warm N           how long each load runs unmeasured before (2; with --quick 0.4)
+  --generators N     processes that an S3 load is divided among (one for each four processors)
   --rounds N         how often everything runs, in turns; the middle one is reported (3; with --quick 1)
   --json FILE        write all there is, with the samples of every round
   --html FILE        write a page with plots
@@ -58,6 +60,7 @@ export interface Options {
   readonly quick: boolean;
   readonly seconds: number;
   readonly warmSeconds: number;
+  readonly generators: number;
   readonly rounds: number;
   readonly json: string | undefined;
   readonly html: string | undefined;
@@ -102,6 +105,7 @@ export function parseOptions(args: readonly string[]): Options {
     quick,
     seconds: number(values.seconds, 'seconds', quick ? QUICK_SECONDS : FULL_SECONDS),
     warmSeconds: number(values.warm, 'warm', quick ? QUICK_WARM_SECONDS : FULL_WARM_SECONDS),
+    generators: integer(values.generators, 'generators', Math.ceil(os.availableParallelism() / 4)),
     rounds: integer(values.rounds, 'rounds', quick ? 1 : 3),
     json: values.json,
     html: values.html,
@@ -154,6 +158,7 @@ function parse(args: readonly string[]) {
         overload: boolean,
         sustained: string,
         warm: string,
+        generators: string,
         parts: string,
         files: string,
         memory: string,

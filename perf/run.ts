@@ -53,7 +53,8 @@ async function onNode(options: Options): Promise<Figure[]> {
     const figures: Figure[] = [];
     try {
       if (scenarios.includes('idle')) figures.push(...(await measureIdle({ target, observatory }, options.seconds)));
-      if (scenarios.includes('s3')) figures.push(...(await measureTarget(nodeTarget(target, observatory), options)));
+      if (scenarios.includes('s3'))
+        figures.push(...(await measureTarget(nodeTarget(target, observatory, options.generators), options)));
       if (scenarios.includes('mount')) {
         figures.push(...(await measureMount({ target, observatory }, mountLoads(options), options)));
       }
@@ -99,10 +100,10 @@ function mountLoads({ mount, processes, quick }: Options) {
   return quick ? quickMount(processes) : fullMount(processes);
 }
 
-function otherServer({ bucket }: Options, url: URL): S3Target {
+function otherServer({ bucket, generators }: Options, url: URL): S3Target {
   const { AWS_ACCESS_KEY_ID: accessKey = '', AWS_SECRET_ACCESS_KEY: secretKey = '', AWS_REGION: region } = process.env;
   const tls = url.protocol === 'https:';
   const port = url.port === '' ? (tls ? 443 : 80) : Number(url.port);
   const credentials = { accessKey, secretKey, region: region ?? process.env.AWS_DEFAULT_REGION ?? 'us-east-1' };
-  return { host: url.hostname, port, tls, bucket, credentials, node: null };
+  return { host: url.hostname, port, tls, bucket, credentials, generators, node: null };
 }

@@ -204,13 +204,13 @@ function nowUs(): number {
   return performance.now() * 1000;
 }
 
-/** The same load for a while; where each key is good for one request, on keys that are behind those to be measured. */
+/** The same load for a while; where each key is good for one request, on others than those to be measured. */
 async function warm(task: LoadTask, requests: readonly Prepared[]): Promise<void> {
   if (task.warmSeconds === 0) return;
   const like = { ...task, seconds: task.warmSeconds, rate: 0, windowMs: 0 };
   if (!task.once) await new Load(like, requests).run();
   else {
-    const others = { ...like, firstKey: task.firstKey + task.keys, keys: WARM_KEYS };
+    const others = { ...like, firstKey: task.warmFirstKey, keys: WARM_KEYS };
     await new Load(others, prepare(others)).run();
   }
 }

@@ -22,6 +22,8 @@ export interface LoadTask extends Endpoint {
   readonly seconds: number;
   /** The same load unmeasured, before it is ready. */
   readonly warmSeconds: number;
+  /** Where each key is good for one request, a warm-up takes these: WARM_KEYS of them from here on. */
+  readonly warmFirstKey: number;
   /** Requests a second; 0: closed loop. */
   readonly rate: number;
   /** Each key once and no more, even if there is time. */
@@ -48,7 +50,7 @@ export interface LoadResult {
   readonly windows: readonly HistogramData[];
 }
 
-/** Keys behind those of the task that a warm-up takes where each is good for one request. */
+/** What a warm-up takes where each key is good for one request. */
 export const WARM_KEYS = 1000;
 const LEAF_KEYS = 100;
 

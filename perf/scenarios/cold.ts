@@ -26,6 +26,7 @@ import {
 export interface ColdOptions extends S3Times {
   readonly memoryBytes: number;
   readonly objectBytes: number;
+  readonly generators: number;
   /** Default: three times the memory. */
   readonly objects?: number;
 }
@@ -50,7 +51,7 @@ export async function measureCold(options: ColdOptions): Promise<Figure[]> {
   try {
     const node = await startNode({ env: observatory.env, group: group.procs });
     try {
-      const target = nodeTarget(node, observatory);
+      const target = nodeTarget(node, observatory, options.generators);
       await storeAll(target, objectBytes, objects);
       const limit = await diskReads(node.data, objectBytes, seconds);
       const about = `${formatNumber(objects)} objects, ${formatSize(memoryBytes)} of memory`;

@@ -28,6 +28,7 @@ import {
 export interface IngestOptions {
   readonly objects: number;
   readonly objectBytes: number;
+  readonly generators: number;
   /** Of each look at what the tree's size does to others. */
   readonly probeSeconds: number;
   say(message: string): void;
@@ -73,7 +74,10 @@ export async function measureIngest(options: IngestOptions): Promise<Figure[]> {
     await node.stop();
     const clean = await timed(start);
     node = clean.result;
-    await storeKeys(nodeTarget(node, observatory), { bodyBytes: options.objectBytes, keys: LATE_OBJECTS });
+    await storeKeys(nodeTarget(node, observatory, options.generators), {
+      bodyBytes: options.objectBytes,
+      keys: LATE_OBJECTS,
+    });
     process.kill(nodePid(node), 'SIGKILL');
     await node.kill();
     const killed = await timed(start);
@@ -94,7 +98,7 @@ async function timed<T>(body: () => Promise<T>): Promise<{ result: T; ms: number
 
 async function grow(node: NodeTarget, observatory: Observatory, options: IngestOptions): Promise<Figure[]> {
   const { objects, objectBytes } = options;
-  const target = nodeTarget(node, observatory);
+  const target = nodeTarget(node, observatory, options.generators);
   await makeBucket(target);
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'ofs-perf-tree-'));
   try {

@@ -1,9 +1,10 @@
 // What loads on S3 share: where they go, what they are, and how one is run by a process of its own.
 
+import { Histogram } from '../histogram.js';
 import type { Observatory, Subject } from '../instrument/observed.js';
 import type { SyncLimits } from '../limits.js';
 import type { Credentials } from '../load/presign.js';
-import type { KeyLayout, LoadResult, LoadTask, S3_OPS, S3Op } from '../load/s3-task.js';
+import { type KeyLayout, type LoadResult, type LoadTask, type S3_OPS, type S3Op, WARM_KEYS } from '../load/s3-task.js';
 import { type LoadProcess, runLoad, startLoad } from '../load-process.js';
 import { HOST, type NodeTarget, nodePid, type Target } from '../servers.js';
 
@@ -38,6 +39,8 @@ export interface S3Target {
   readonly tls: boolean;
   readonly bucket: string;
   readonly credentials: Credentials;
+  /** Processes that a load is divided among. */
+  readonly generators: number;
   readonly node: { readonly target: NodeTarget; readonly observatory: Observatory } | null;
 }
 
@@ -51,9 +54,9 @@ const LIST_PAGE = 1000;
 const LIMIT_KEYS = 1000;
 const LIMIT_WARM_SHARE = 0.5;
 
-export function nodeTarget(target: NodeTarget, observatory: Observatory): S3Target {
+export function nodeTarget(target: NodeTarget, observatory: Observatory, generators = 1): S3Target {
   const { port, credentials } = target;
-  return { host: HOST, port, tls: false, bucket: BUCKET, credentials, node: { target, observatory } };
+  return { host: HOST, port, tls: false, bucket: BUCKET, credentials, generators, node: { target, observatory } };
 }
 
 /** Something that goes on while the load is on, and gives back what it gave. */
@@ -105,7 +108,7 @@ export async function makeBucket(place: Place): Promise<void> {
 
 /** Requests a second that a server without a work does under the same load. */
 export async function emptyRate(
-  { credentials }: S3Target,
+  { credentials, generators }: S3Target,
   { port }: Target,
   load: Omit<S3Load, 'rate'>,
   seconds: number,
@@ -113,7 +116,7 @@ export async function emptyRate(
   const body = new Uint8Array(load.op === 'list' ? LIST_PAGE * LIST_ENTRY_BYTES : load.bodyBytes);
   // What it answers to GET from now on.
   await fetch(`http://${HOST}:${port}/size`, { method: 'PUT', body });
-  const away = { host: HOST, port, tls: false, bucket: BUCKET, credentials };
+  const away = { host: HOST, port, tls: false, bucket: BUCKET, credentials, generators };
   const keys = Math.min(load.keys, LIMIT_KEYS);
   const result = await runS3(away, { ...load, rate: 0, keys }, { seconds, warmSeconds: seconds * LIMIT_WARM_SHARE });
   return result.requests / result.seconds;
@@ -125,23 +128,84 @@ type Asked = Pick<S3Load, 'bodyBytes' | 'clients' | 'keys' | 'rate'> & {
   readonly firstKey?: number;
   readonly layout?: KeyLayout;
 };
-type Run = Pick<LoadTask, 'seconds'> & Partial<Pick<LoadTask, 'warmSeconds' | 'once' | 'windowMs'>>;
+type Run = Pick<LoadTask, 'seconds'> & Partial<Pick<LoadTask, 'warmSeconds' | 'warmFirstKey' | 'once' | 'windowMs'>>;
 
 /** What a generator is told: a load, at a place, for a time. */
 export function taskFor({ host, port, tls, bucket, credentials }: Place, load: Asked, run: Run): LoadTask {
   const { op, bodyBytes, clients, keys, rate } = load;
-  const defaults = { firstKey: 0, layout: 'flat', warmSeconds: 0, once: false, windowMs: 0 } as const;
+  const defaults = { firstKey: 0, layout: 'flat', warmSeconds: 0, warmFirstKey: 0, once: false, windowMs: 0 } as const;
   const given = { firstKey: load.firstKey ?? 0, layout: load.layout ?? 'flat' };
   return { ...defaults, ...given, host, port, tls, bucket, credentials, op, bodyBytes, clients, keys, rate, ...run };
 }
 
+/** By as many processes as the place has generators, each with its part of clients, rate and keys. */
 export function startS3(place: Place, load: Asked, run: Run): LoadProcess<LoadResult> {
-  return startLoad<LoadResult>(LOAD, taskFor(place, load, run));
+  const parts = divided(taskFor(place, load, run), place.generators).map((task) => startLoad<LoadResult>(LOAD, task));
+  const ready = Promise.all(parts.map((part) => part.ready)).then(() => {});
+  // It is awaited by whoever goes on; one that fails before that is no unhandled rejection.
+  ready.catch(() => {});
+  return {
+    pid: parts[0]!.pid, // there is at least one
+    ready,
+    go: async () => {
+      await ready;
+      return together(await Promise.all(parts.map((part) => part.go())));
+    },
+    finish: () => {
+      for (const part of parts) part.finish();
+    },
+    kill: () => {
+      for (const part of parts) part.kill();
+    },
+  };
+}
+
+/** What each of several generators does of a load; no more of them than there are clients and keys. */
+export function divided(task: LoadTask, generators: number): LoadTask[] {
+  const count = Math.max(1, Math.min(generators, task.clients, task.keys));
+  const share = (whole: number, index: number): number => {
+    return Math.floor((whole * (index + 1)) / count) - Math.floor((whole * index) / count);
+  };
+  return Array.from({ length: count }, (_, index) => ({
+    ...task,
+    clients: share(task.clients, index),
+    rate: task.rate / count,
+    firstKey: task.firstKey + Math.floor((task.keys * index) / count),
+    keys: share(task.keys, index),
+    warmFirstKey: task.warmFirstKey + index * WARM_KEYS,
+  }));
+}
+
+/** Of generators that ran at the same time. */
+export function together(results: readonly LoadResult[]): LoadResult {
+  const sum = (read: (result: LoadResult) => number): number => {
+    return results.reduce((total, result) => total + read(result), 0);
+  };
+  const windows = Math.max(...results.map((result) => result.windows.length));
+  return {
+    requests: sum(({ requests }) => requests),
+    errors: sum(({ errors }) => errors),
+    firstError: results.find(({ firstError }) => firstError !== '')?.firstError ?? '',
+    bytes: sum(({ bytes }) => bytes),
+    seconds: Math.max(...results.map(({ seconds }) => seconds)),
+    latency: Histogram.of(...results.map(({ latency }) => latency)).data(),
+    cpuSeconds: sum(({ cpuSeconds }) => cpuSeconds),
+    unsent: sum(({ unsent }) => unsent),
+    longestGapUs: Math.max(...results.map(({ longestGapUs }) => longestGapUs)),
+    windows: Array.from({ length: windows }, (_, index) => {
+      return Histogram.of(...results.flatMap((result) => result.windows[index] ?? [])).data();
+    }),
+  };
 }
 
 /** Rejects when a request fails, or none is answered. */
 export async function runS3(place: Place, load: Asked, run: Run): Promise<LoadResult> {
-  return checked(load.op, place, await runLoad<LoadResult>(LOAD, taskFor(place, load, run)));
+  const generators = startS3(place, load, run);
+  try {
+    return checked(load.op, place, await generators.go());
+  } finally {
+    generators.kill();
+  }
 }
 
 export function checked(op: S3Op, { host, port }: Place, result: LoadResult): LoadResult {

@@ -59,8 +59,8 @@ async function measure(bench: Bench, given: S3Load): Promise<Figure> {
   const keys = isDelete ? Math.min(given.keys, Math.ceil(seconds * DELETES_PER_SECOND)) : given.keys;
   const load = { ...given, keys };
   const limits = await limitsOf(bench, load);
-  if (load.op !== 'put') await store(bench, isDelete ? { ...load, keys: keys + WARM_KEYS } : load);
-  const generator = startS3(target, load, { seconds, warmSeconds, once: isDelete });
+  if (load.op !== 'put') await store(bench, isDelete ? { ...load, keys: keys + WARM_KEYS * target.generators } : load);
+  const generator = startS3(target, load, { seconds, warmSeconds, warmFirstKey: keys, once: isDelete });
   await generator.ready;
   const { result, cost } = await costOf(
     subjectsOf(target),

@@ -50,7 +50,7 @@ test('an idle node tells its share of a core and its memory', async () => {
 
 test('overload tells throughput beside that of before, the way back, and memory', async () => {
   const times = { seconds: 0.8, warmSeconds: 0.2 };
-  const figures = await measureOverload(nodeTarget(node, observatory), MIXED, times);
+  const figures = await measureOverload(nodeTarget(node, observatory, 2), MIXED, times);
   const during = named(figures, '40 clients in place of 4');
   assert(during.value > 0 && during.limits[0]!.value > 0);
   assert(during.latency!.p50Us > 0 && total(during.cost!.cpuUs) > 0);
@@ -97,7 +97,14 @@ test('a group for memory is refused with a reason, or made and removed', async (
 
 test('cold reads are held against the disk, warm ones beside them are counted apart', { skip: notRoot() }, async () => {
   try {
-    const options = { memoryBytes: 512 * MIB, objectBytes: 4096, objects: 400, seconds: 0.4, warmSeconds: 0 };
+    const options = {
+      memoryBytes: 512 * MIB,
+      objectBytes: 4096,
+      objects: 400,
+      generators: 1,
+      seconds: 0.4,
+      warmSeconds: 0,
+    };
     const [cold, warm] = await measureCold(options);
     assert(cold!.value > 0 && cold!.limits[0]!.value > 0);
     assert(total(cold!.cost!.cpuUs) > 0);
@@ -112,7 +119,7 @@ test('an ingest tells rates, growth, sizes and starts', { skip: notRoot() }, asy
   const say = (message: string): void => {
     said.push(message);
   };
-  const figures = await measureIngest({ objects: 1010, objectBytes: 2000, probeSeconds: 0.1, say });
+  const figures = await measureIngest({ objects: 1010, objectBytes: 2000, generators: 2, probeSeconds: 0.1, say });
   const main = figures[0]!;
   assert.strictEqual(said.length, 2);
   for (const { value } of main.limits) assert(value > 0);

@@ -6,11 +6,12 @@ import { compareResults, mannWhitney } from '../../perf/compare.js';
 import { combineRounds, type Figure, latencyOf, NO_COST, type Result } from '../../perf/figures.js';
 import { Histogram, type HistogramData } from '../../perf/histogram.js';
 import { shuffled } from '../../perf/load/mount-steps.js';
-import { keyName } from '../../perf/load/s3-task.js';
+import { keyName, type LoadTask } from '../../perf/load/s3-task.js';
 import { parseOptions, UsageError } from '../../perf/options.js';
 import { htmlPage } from '../../perf/report/html.js';
 import { linearTicks, logTicks } from '../../perf/report/plot.js';
 import { formatResults } from '../../perf/report/table.js';
+import { divided, taskFor } from '../../perf/scenarios/s3-target.js';
 import { parseSize } from '../../perf/units.js';
 import { rateBetween, recoveryMs } from '../../perf/windows.js';
 
@@ -132,6 +133,21 @@ test('the command line of a load says what is run', () => {
   ]) {
     assert.throws(() => parseOptions(wrong), UsageError);
   }
+});
+
+test('a load is divided among generators without a client, a key or a request lost or doubled', () => {
+  const place = { host: 'h', port: 1, tls: false, bucket: 'b', generators: 3 };
+  const credentials = { accessKey: 'a', secretKey: 's', region: 'r' };
+  const load = { op: 'delete', bodyBytes: 1, clients: 10, keys: 100, rate: 300, firstKey: 7 } as const;
+  const parts = divided(taskFor({ ...place, credentials }, load, { seconds: 1 }), 3);
+  const of = (read: (part: LoadTask) => number) => parts.reduce((sum, part) => sum + read(part), 0);
+  assert.deepStrictEqual([of((p) => p.clients), of((p) => p.keys), of((p) => p.rate)], [10, 100, 300]);
+  const keys = parts.flatMap(({ firstKey, keys }) => Array.from({ length: keys }, (_, index) => firstKey + index));
+  assert.deepStrictEqual(
+    keys,
+    Array.from({ length: 100 }, (_, index) => 7 + index),
+  );
+  assert.strictEqual(divided(taskFor({ ...place, credentials }, { ...load, clients: 2 }, { seconds: 1 }), 3).length, 2);
 });
 
 test('the page and the table hold every figure, and the page loads nothing', () => {
