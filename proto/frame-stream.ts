@@ -5,7 +5,7 @@ import { Buffer } from 'node:buffer';
 import { DecodeError } from './codec.js';
 import { checkFrame, emptyHeader, FRAME_HEADER_BYTES, FrameFlag, type FrameHeader, readHeader } from './frame.js';
 
-/** `body` and `payload` are views that stay valid as long as they are referenced; `header` only during the call. */
+/** `body` and `payload` are views, of the piece given to `push` or of the frame's own memory; `header` only during the call. */
 export type FrameSink = (header: FrameHeader, body: Buffer, payload: Buffer) => void;
 
 /** A stream has a CRC in each frame and no slab to refer to. */

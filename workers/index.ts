@@ -7,5 +7,6 @@ export { closeLinkEnd, createLink, Hub, type LinkEnd, type LinkParty, openLink }
 export { type DigestInput, type Digests, type GzipInput, type Range, TaskPool } from './pool/index.js';
 export { createDoorbell, createRing, Doorbell, RingConsumer, RingProducer } from './ring/index.js';
 export { createSlab, Slab, viewSlab } from './slab/index.js';
+export { FrameSender } from './stream/index.js';
 export { joinHost, type ThreadHost } from './thread.js';
 export type { ThreadSpec, Topology } from './topology.js';

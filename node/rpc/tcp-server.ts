@@ -4,15 +4,13 @@
 
 import net from 'node:net';
 import { DecodeError, Reader, Writer } from '../../proto/codec.js';
-import { emptyHeader, FRAME_HEADER_BYTES, FrameFlag, type FrameHeader, writeHeader } from '../../proto/frame.js';
+import { emptyHeader, FrameFlag, type FrameHeader } from '../../proto/frame.js';
 import { FrameAssembler } from '../../proto/frame-stream.js';
 import { limits } from '../../proto/limits.js';
 import { metaOperations } from '../../proto/meta/index.js';
 import { Status } from '../../proto/status.js';
-import type { Request, Service } from '../../workers/channel.js';
+import { FrameSender, type Request, type Service } from '../../workers/index.js';
 
-/** Payloads up to this size are cheaper copied behind their header than written on their own. */
-const COPIED_TOGETHER_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
 const HELLO = metaOperations.hello;
 
@@ -62,9 +60,7 @@ export async function serveTcp(options: {
 class Connection {
   private session = 0;
   private underWay = 0;
-  private readonly out = new Writer(16 * 1024);
-  private readonly queued: Buffer[] = [];
-  private flushPlanned = false;
+  private readonly sender = new FrameSender({ flush: () => this.flush(), largePayloads: 'copied' });
   private finishing = false;
   private paused = false;
   private readonly reader = new Reader();
@@ -120,44 +116,18 @@ class Connection {
   send(request: TcpRequest, status: number, body: Uint8Array, payload: readonly Uint8Array[]): void {
     this.underWay--;
     if (this.socket.destroyed) return;
-    const { header, out } = this;
+    const { header } = this;
     header.flags = FrameFlag.ANSWER;
     header.kind = request.kind;
     header.number = request.number;
     header.group = request.group;
     header.status = status;
-    header.bodyLength = body.length;
-    header.payloadLength = 0;
-    for (const piece of payload) header.payloadLength += piece.length;
-    out.ensure(FRAME_HEADER_BYTES + header.bodyLength);
-    writeHeader(out.buffer, out.position, header, body);
-    out.position += FRAME_HEADER_BYTES;
-    out.raw(body);
-    if (header.payloadLength <= COPIED_TOGETHER_BYTES) for (const piece of payload) out.raw(piece);
-    else this.queueLarge(payload);
-    if (!this.flushPlanned) {
-      this.flushPlanned = true;
-      queueMicrotask(() => this.flush());
-    }
-  }
-
-  /** A large payload is copied once, into a buffer that goes to the socket as it is. */
-  private queueLarge(payload: readonly Uint8Array[]): void {
-    this.queued.push(this.out.take(), Buffer.concat(payload));
-    this.out.reset();
+    this.sender.send(header, body, payload);
   }
 
   private flush(): void {
-    this.flushPlanned = false;
-    const { socket, queued, out } = this;
-    if (!socket.destroyed) {
-      socket.cork();
-      for (const piece of queued) socket.write(piece);
-      if (out.position > 0) socket.write(out.take());
-      socket.uncork();
-    }
-    queued.length = 0;
-    out.reset();
+    if (this.socket.destroyed) this.sender.drop();
+    else this.sender.flushInto(this.socket);
     this.throttle();
     this.endIfDone();
   }
@@ -172,7 +142,7 @@ class Connection {
   }
 
   private endIfDone(): void {
-    if (this.finishing && this.underWay === 0 && !this.flushPlanned) this.socket.end();
+    if (this.finishing && this.underWay === 0 && !this.sender.isPlanned) this.socket.end();
   }
 }
 
