@@ -16,7 +16,7 @@ export const SEEDS = 2000;
 const TRIAL_MS = 300_000;
 const FOLDERS = ['proto', 'node', 'workers', 'test/sim'];
 
-const compiled = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const compiled = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
 function findModules(): string {
   for (let at = compiled; at !== path.dirname(at); at = path.dirname(at)) {
@@ -35,19 +35,16 @@ export function copyCode(): { readonly root: string; [Symbol.dispose](): void } 
   return { root, [Symbol.dispose]: () => fs.rmSync(root, { recursive: true, force: true }) };
 }
 
-function plant(root: string, { file, from, to }: Edit, name: string): void {
-  const target = path.join(root, file);
-  const code = fs.readFileSync(target, 'utf8');
+/** The code of a file with a bug in it; it must fit in exactly one place. */
+export function withBug(root: string, { file, from, to }: Edit, name: string): string {
+  const code = fs.readFileSync(path.join(root, file), 'utf8');
   assert.strictEqual(code.split(from).length, 2, `"${name}" fits ${file} in exactly one place: ${from}`);
-  fs.writeFileSync(
-    target,
-    code.replace(from, () => to),
-  );
+  return code.replace(from, () => to);
 }
 
 /** Runs seeds with a bug until one breaks something, in a process of its own. */
 export async function tryBug(root: string, { name, edits }: Bug, from: number, count: number): Promise<Verdict> {
-  for (const edit of edits) plant(root, edit, name);
+  for (const edit of edits) fs.writeFileSync(path.join(root, edit.file), withBug(root, edit, name));
   try {
     const trial = path.join(root, 'test/sim/trial.js');
     const options = { timeout: TRIAL_MS, maxBuffer: 1 << 24 };

@@ -12,7 +12,8 @@ export interface Shortened {
 /** Gives up looking for less after this long. */
 const PATIENCE_MS = 20_000;
 
-export async function shorten(seed: number, outcome: Outcome): Promise<Shortened> {
+/** `run` is what runs a seed; tests bring another. */
+export async function shorten(seed: number, outcome: Outcome, run: typeof runSeed = runSeed): Promise<Shortened> {
   const wanted = outcome.broken[0]?.invariant;
   const deadline = performance.now() + PATIENCE_MS;
   let best: Shortened = { narrowed: {}, outcome, tries: 0 };
@@ -21,7 +22,7 @@ export async function shorten(seed: number, outcome: Outcome): Promise<Shortened
     if (performance.now() > deadline) return false;
     tries++;
     const narrowed = { ...best.narrowed, ...change };
-    const found = await runSeed(seed, { narrowed });
+    const found = await run(seed, { narrowed });
     if (!found.broken.some(({ invariant }) => invariant === wanted)) return false;
     best = { narrowed, outcome: found, tries };
     return true;
