@@ -23,7 +23,7 @@ td, th { padding: 4px 10px 4px 0; text-align: left; vertical-align: top } tr + t
 th { border-bottom: 1px solid #999; font-weight: 600; vertical-align: bottom }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 small { color: #666; display: block; line-height: 1.35; font-size: 11px }
-td.limits small { white-space: nowrap } .unit { color: #666 }
+td.limits small { white-space: nowrap } td:first-child { min-width: 200px } .unit { color: #666 }
 .bar { display: inline-block; height: 9px; background: #1768ac; vertical-align: middle; margin-right: 6px; min-width: 1px }
 .track { display: inline-block; width: 70px; background: #e9e9e4; height: 9px; line-height: 9px; margin-right: 6px }
 figure { display: inline-block; margin: 0 12px 26px 0; vertical-align: top } figcaption { font-weight: 600; max-width: 620px }
@@ -87,7 +87,8 @@ function row(result: Result, hasCost: boolean): string {
 function limitCell(result: Result, index: number): string {
   const { name, value } = result.limits[index]!; // called for each
   const share = Math.max(0, Math.min(1, result.value / value || 0));
-  const bar = `<span class="track"><span class="bar" style="width:${(share * 100).toFixed(0)}%"></span></span>`;
+  const track = `<span class="track"><span class="bar" style="width:${(share * 100).toFixed(0)}%"></span></span>`;
+  const bar = result.lessIsBetter === true ? '' : track;
   return `<div>${bar}${formatRatio(result, index)}<small>${escapeHtml(`${name}: ${readable(value, result.unit).join(' ')}`)}</small></div>`;
 }
 
