@@ -97,6 +97,9 @@ export const limits = {
   raftElectionTicks: 10,
   walSegmentBytes: 64 * MIB,
   walBatchBytes: 16 * MIB,
+  /** The largest batch that the log's own thread writes, and the longest that it waits for the disk, on average. */
+  walOwnWriteBytes: 8 * KIB,
+  walOwnWriteMs: 0.5,
   walRecycledSegments: 4,
   walPreparedSegments: 2,
   walReserveBytes: 512 * KIB,

@@ -4,6 +4,7 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
+import { limits } from '../../../proto/limits.js';
 
 export type OnWritten = (error: Error | null) => void;
 
@@ -32,20 +33,60 @@ export interface WalStorage {
 // O_DSYNC makes write and fdatasync one system call and one hop through the thread pool: 140 µs for 4 KiB where
 // write, then fdatasync took 200 (both asynchronous), with nothing else to choose between them.
 const FLAGS = fs.constants.O_RDWR | fs.constants.O_DSYNC;
+/** Of a log, between writes that do not press. */
+const REST_MS = 0.1;
+/** Over how many writes their time is averaged. */
+const PACE_WRITES = 8;
+
+/**
+ * Whether this thread writes itself. To hand a write to a thread of the pool and to be woken by it takes 60 to 100 µs, more
+ * than half of what the write takes; but what came meanwhile waits. So it does where little comes: the write before has
+ * ended a while ago, this one is small, and the disk has been quick lately.
+ */
+class Pace {
+  private endedMs = 0;
+  /** What a write takes, lately. */
+  private tookMs = 0;
+
+  writesItself(bytes: number): boolean {
+    const quick = this.tookMs < limits.walOwnWriteMs && bytes <= limits.walOwnWriteBytes;
+    return quick && performance.now() - this.endedMs > REST_MS;
+  }
+
+  ended(begunMs: number): void {
+    this.endedMs = performance.now();
+    this.tookMs += (this.endedMs - begunMs - this.tookMs) / PACE_WRITES;
+  }
+}
 
 class DiskFile implements WalFile {
   constructor(
     private readonly fd: number,
     readonly sizeBytes: number,
+    private readonly pace: Pace,
   ) {}
 
   write(buffer: Uint8Array, position: number, onWritten: OnWritten): void {
-    fs.write(this.fd, buffer, 0, buffer.length, position, (error, written) => {
+    const begunMs = performance.now();
+    const ended = (error: Error | null, written: number): void => {
+      this.pace.ended(begunMs);
       if (error !== null) onWritten(error);
       else if (written === buffer.length) onWritten(null);
       else if (written === 0) onWritten(new Error(`write of ${buffer.length} bytes at ${position} wrote nothing`));
       else this.write(buffer.subarray(written), position + written, onWritten);
-    });
+    };
+    if (!this.pace.writesItself(buffer.length)) {
+      fs.write(this.fd, buffer, 0, buffer.length, position, ended);
+      return;
+    }
+    let error: Error | null = null;
+    let written = 0;
+    try {
+      written = fs.writeSync(this.fd, buffer, 0, buffer.length, position);
+    } catch (failure) {
+      error = failure as Error;
+    }
+    queueMicrotask(() => ended(error, written));
   }
 
   read(target: Uint8Array, position: number): number {
@@ -78,6 +119,8 @@ function openDescriptor(file: string, flags: number): Promise<number> {
 }
 
 class DiskStorage implements WalStorage {
+  private readonly pace = new Pace();
+
   constructor(private readonly directory: string) {}
 
   async list(): Promise<string[]> {
@@ -88,12 +131,12 @@ class DiskStorage implements WalStorage {
   async open(name: string): Promise<WalFile> {
     const file = path.join(this.directory, name);
     const { size } = await fsp.stat(file);
-    return new DiskFile(await openDescriptor(file, FLAGS), size);
+    return new DiskFile(await openDescriptor(file, FLAGS), size, this.pace);
   }
 
   async create(name: string): Promise<WalFile> {
     const flags = FLAGS | fs.constants.O_CREAT | fs.constants.O_TRUNC;
-    return new DiskFile(await openDescriptor(path.join(this.directory, name), flags), 0);
+    return new DiskFile(await openDescriptor(path.join(this.directory, name), flags), 0, this.pace);
   }
 
   async rename(source: string, target: string): Promise<void> {
