@@ -12,6 +12,8 @@ export interface Done {
   /** The state's, as the first that applied it had it. */
   readonly hash: number;
   readonly configuration: Configuration;
+  /** The term of who applied it first: it was committed in that term or before. */
+  readonly committedIn: number;
 }
 
 export class History {
@@ -34,9 +36,9 @@ export class History {
   }
 
   /** An entry that is applied for the first time by anybody. */
-  add(term: number, payload: Buffer, hash: number, configuration: Configuration): Done {
+  add(term: number, payload: Buffer, behind: Pick<Done, 'hash' | 'configuration' | 'committedIn'>): Done {
     const result = payload.length === 0 ? undefined : this.run(decodeSwap(payload));
-    const done = { term, payload: Buffer.from(payload), result, hash, configuration };
+    const done = { term, payload: Buffer.from(payload), result, ...behind };
     this.entries.push(done);
     return done;
   }

@@ -30,7 +30,8 @@ export const NO_NETWORK_FAULTS: NetworkFaults = {
 const LINK_BATCHES = 512;
 
 export class Network {
-  private readonly cut = new Set<number>();
+  /** Until when a way is cut. */
+  private readonly cut = new Map<number, number>();
   private readonly slow = new Set<number>();
   private readonly under = new Map<number, number>();
 
@@ -45,28 +46,25 @@ export class Network {
     const { random, faults } = this;
     const link = linkOf(source, target);
     const under = this.under.get(link) ?? 0;
-    if (this.cut.has(link) || under >= LINK_BATCHES || random.chance(faults.loss)) return;
+    if (this.isCut(link) || under >= LINK_BATCHES || random.chance(faults.loss)) return;
     const copies = random.chance(faults.double) ? 2 : 1;
     this.under.set(link, under + copies);
     for (let copy = 0; copy < copies; copy++) {
       this.world.after(this.delayUs(link, tricky), () => {
         this.under.set(link, this.under.get(link)! - 1); // counted when it left
-        if (!this.cut.has(link)) deliver();
+        if (!this.isCut(link)) deliver();
       });
     }
   }
 
-  /** From now on nothing gets from one to the other, also what is on its way. */
-  sever(source: number, target: number): void {
-    this.cut.add(linkOf(source, target));
+  /** For a while nothing gets from one to the other, also what is on its way. */
+  sever(source: number, target: number, forUs: number): void {
+    const link = linkOf(source, target);
+    this.cut.set(link, Math.max(this.world.nowUs + forUs, this.cut.get(link) ?? 0));
   }
 
   mend(): void {
     this.cut.clear();
-  }
-
-  get whole(): boolean {
-    return this.cut.size === 0;
   }
 
   /** Chooses anew which links are slow. */
@@ -77,6 +75,10 @@ export class Network {
         if (source !== target && this.random.chance(this.faults.slowLink)) this.slow.add(linkOf(source, target));
       }
     }
+  }
+
+  private isCut(link: number): boolean {
+    return (this.cut.get(link) ?? 0) > this.world.nowUs;
   }
 
   private delayUs(link: number, tricky: boolean): number {

@@ -302,6 +302,10 @@ export class Node {
     const before = this.looked.get(group);
     if (before !== undefined && now.every((value, at) => value === before[at])) return false;
     this.looked.set(group, now);
+    if (before?.[0] !== term || before[1] !== role) {
+      const as = ['follower', 'pre-candidate', 'candidate', 'leader'][role];
+      this.universe.tell(this, `in group ${group}: ${as} in term ${term}, log to ${lastIndex} of term ${lastTerm}`);
+    }
     return true;
   }
 

@@ -65,6 +65,8 @@ export interface Options {
   readonly thinkMs: number;
   /** Of reads among all that sessions ask. */
   readonly reads: number;
+  /** Of the time in which nothing is written. */
+  readonly onlyReads: number;
   /** Answers leave when their entries are committed. */
   readonly earlyAnswers: boolean;
   /** Messages pass through their codec. */
@@ -143,6 +145,7 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
     checkpointEntries: random.pick([5, 20, 100]),
     thinkMs: random.pick([1, 20, 100]),
     reads: random.pick([0.2, 0.5]),
+    onlyReads: random.pick([0, 0.4, 0.7]),
     earlyAnswers: random.chance(0.3),
     encoded: random.chance(0.25),
     limits: {

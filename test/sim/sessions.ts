@@ -47,7 +47,7 @@ export class Session {
     const { world, random, options } = this.universe;
     world.after(random.exponential(options.thinkMs * 1000), () => {
       if (this.stopped || !this.idle) return;
-      if (random.chance(options.reads)) this.read(random.chance(0.5) ? 'lease' : 'index');
+      if (this.universe.onlyReads || random.chance(options.reads)) this.read(random.chance(0.5) ? 'lease' : 'index');
       else this.swap();
     });
   }

@@ -24,21 +24,25 @@ const blows: Partial<Record<FaultName, Blow>> = {
   cut: (universe, node) => {
     const other = universe.random.pick(universe.living);
     if (other === node) return;
-    universe.tell(node, `reaches node ${other.id} no more`);
-    universe.network.sever(node.id, other.id);
-    if (universe.random.chance(0.5)) universe.network.sever(other.id, node.id);
-    mendLater(universe);
+    const forUs = universe.random.exponential(2_000_000);
+    const both = universe.random.chance(0.7);
+    universe.tell(
+      node,
+      `and node ${other.id} ${both ? 'do not reach each other' : 'are cut, one way,'} for ${seconds(forUs)}`,
+    );
+    universe.network.sever(node.id, other.id, forUs);
+    if (both) universe.network.sever(other.id, node.id, forUs);
   },
   isolate: (universe, node) => {
     const direction = universe.random.below(3);
     const spared = universe.random.pick([0, 0.15, 0.5]);
-    universe.tell(node, `is cut off, ${['both ways', 'outwards', 'inwards'][direction]}`);
+    const forUs = universe.random.exponential(2_000_000);
+    universe.tell(node, `is cut off, ${['both ways', 'outwards', 'inwards'][direction]}, for ${seconds(forUs)}`);
     for (const { id } of universe.living) {
       if (id === node.id || universe.random.chance(spared)) continue;
-      if (direction !== 2) universe.network.sever(node.id, id);
-      if (direction !== 1) universe.network.sever(id, node.id);
+      if (direction !== 2) universe.network.sever(node.id, id, forUs);
+      if (direction !== 1) universe.network.sever(id, node.id, forUs);
     }
-    mendLater(universe);
   },
   clock: (universe, node) => {
     const error = universe.options.clockErrorPpm / 1e6;
@@ -71,11 +75,8 @@ const blows: Partial<Record<FaultName, Blow>> = {
   },
 };
 
-function mendLater(universe: Universe): void {
-  universe.world.after(universe.random.exponential(2_000_000), () => {
-    if (!universe.network.whole) universe.tell(undefined, 'the network is whole');
-    universe.network.mend();
-  });
+function seconds(us: number): string {
+  return `${(us / 1e6).toFixed(2)} s`;
 }
 
 export class Storm {

@@ -11,9 +11,10 @@ import { quorum } from './invariants/invariant.js';
 import { Network, NO_NETWORK_FAULTS } from './network.js';
 import { Node } from './node.js';
 import type { Options } from './options.js';
-import { Random } from './random.js';
+import { mix, Random } from './random.js';
 import type { World } from './world.js';
 
+const PHASE_US = 1_500_000;
 const UNKNOWN: Configuration = { voters: [], outgoing: [], learners: [], learnersNext: [] };
 
 export class Universe {
@@ -51,6 +52,12 @@ export class Universe {
     return this.groups.get(id)!; // of this run
   }
 
+  /** From time to time nothing is written for a while: whoever is cut off then lacks nothing. */
+  get onlyReads(): boolean {
+    const phase = Math.floor(this.world.nowUs / PHASE_US);
+    return !this.healed && mix(this.options.seed ^ phase) % 100 < 100 * this.options.onlyReads;
+  }
+
   get living(): Node[] {
     return [...this.nodes.values()].filter(({ lost }) => !lost);
   }
@@ -80,8 +87,17 @@ export class Universe {
   applied(member: Member, entry: CommittedEntry, result: number | undefined): void {
     const { history } = this.group(member.group);
     const first = entry.index === history.lastIndex + 1;
-    if (first) history.add(entry.term, entry.payload, member.state.hash, member.state.configuration);
+    if (first) {
+      const { hash, configuration } = member.state;
+      history.add(entry.term, entry.payload, { hash, configuration, committedIn: member.core.term });
+    }
     this.world.note(4, member.node, entry.index);
+    if (first && this.world.tell !== undefined) {
+      this.tell(
+        this.nodes.get(member.node),
+        `applies entry ${entry.index} of term ${entry.term} in group ${member.group}`,
+      );
+    }
     this.invariants.applied(member, entry, result, first);
   }
 

@@ -39,13 +39,12 @@ export class LeaderCompleteness extends NewLeaders {
   protected leads(member: Member): void {
     const { core, group } = member;
     const { history } = this.group(group);
-    const last = Math.min(history.lastIndex, core.log.lastIndex);
-    if (history.lastIndex > core.log.lastIndex) {
-      this.broken(`${where(member)} leads with ${core.log.lastIndex} entries, ${history.lastIndex} are committed`);
-    }
-    for (let index = Math.max(1, core.log.firstIndex); index <= last; index++) {
-      if (core.log.term(index) === history.at(index)?.term) continue;
-      this.broken(`${where(member)} leads without committed entry ${index}`);
+    for (let index = Math.max(1, core.log.firstIndex); index <= history.lastIndex; index++) {
+      const done = history.at(index);
+      // Who comes to lead an old term, late, need not have what later terms committed.
+      if (done === undefined || done.committedIn >= core.term) return;
+      if (index <= core.log.lastIndex && core.log.term(index) === done.term) continue;
+      this.broken(`${where(member)} leads without entry ${index}, committed in term ${done.committedIn} or before`);
       return;
     }
   }
