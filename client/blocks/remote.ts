@@ -105,7 +105,7 @@ class RemoteBlockStore implements BlockStore {
 }
 
 /** Of the running kernel; null where it cannot be told. */
-function machineBootId(): string | null {
+export function machineBootId(): string | null {
   try {
     return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   } catch {

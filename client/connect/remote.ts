@@ -3,9 +3,11 @@
 
 import net from 'node:net';
 import { limits } from '../../proto/limits.js';
+import { serverName } from '../../proto/local-socket.js';
 import type { MetaOperations } from '../../proto/meta/index.js';
 import type { AnswerOf } from '../../proto/operation.js';
 import { OfsError, Status } from '../../proto/status.js';
+import { machineBootId } from '../blocks/index.js';
 import { MetaClient, newSession, TcpChannel } from '../channel/index.js';
 
 export type ClusterInfo = AnswerOf<MetaOperations['clusterInfo']>;
@@ -38,10 +40,15 @@ export async function connectRemote(options: ConnectOptions): Promise<RemoteNode
   const asking = metaClient([first], options);
   const info = await within(asking.call('clusterInfo', 0, {}), server);
   await asking.close();
-  const metaChannels = info.metaPorts.map((port) => new TcpChannel({ host: server.host, port, session: 0 }));
+  const isHere = info.bootId === machineBootId();
+  const channel = (role: string, session: number) => (port: number, thread: number) => {
+    const local = isHere ? serverName(info.node, `${role}/${thread}`) : undefined;
+    return new TcpChannel({ host: server.host, port, session, local });
+  };
+  const metaChannels = info.metaPorts.map(channel('meta', 0));
   // A block server checks the bytes of every write that a session other than 0 sends: what came over a network.
   const session = newSession();
-  const blockChannels = info.blockPorts.map((port) => new TcpChannel({ host: server.host, port, session }));
+  const blockChannels = info.blockPorts.map(channel('block', session));
   const meta = metaClient(metaChannels, options);
   return {
     meta,

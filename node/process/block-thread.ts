@@ -1,5 +1,6 @@
 // A block thread: the volumes whose numbers fall to it, for the rings of this process and for TCP.
 
+import { serverName } from '../../proto/local-socket.js';
 import { joinHost } from '../../workers/index.js';
 import { openBlockService } from '../block/index.js';
 import { serveTcp } from '../rpc/index.js';
@@ -9,7 +10,7 @@ import { endProcess, threadLog } from './thread-log.js';
 const STOP_GRACE_MS = 5_000;
 
 const host = joinHost<BlockThreadData>();
-const { directory, thread, threads, host: address, port } = host.data;
+const { node, directory, thread, threads, host: address, port } = host.data;
 const log = threadLog(host.name);
 const warn = (message: string): void => log.warn(message);
 
@@ -22,7 +23,14 @@ const blocks = await openBlockService({
   fatal: endProcess(log),
 });
 host.serve(blocks.service);
-const tcp = await serveTcp({ host: address, port, service: blocks.service, name: host.name, warn });
+const tcp = await serveTcp({
+  host: address,
+  port,
+  service: blocks.service,
+  name: serverName(node, host.name),
+  local: true,
+  warn,
+});
 host.onStop(async () => {
   await tcp.close(STOP_GRACE_MS);
   await blocks.close();

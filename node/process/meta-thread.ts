@@ -5,6 +5,7 @@ import { blockOperations } from '../../proto/block/index.js';
 import { encode } from '../../proto/codec.js';
 import { blobOf, blockVolume } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
+import { serverName } from '../../proto/local-socket.js';
 import { OfsError, Status, statusName } from '../../proto/status.js';
 import { type Channel, joinHost } from '../../workers/index.js';
 import { openBlockReader } from '../block/index.js';
@@ -16,7 +17,7 @@ import { endProcess, threadLog } from './thread-log.js';
 const STOP_GRACE_MS = 5_000;
 
 const host = joinHost<MetaThreadData>();
-const { directory, thread, threads, host: address, port, bootId, metaPorts, blockPorts } = host.data;
+const { node, directory, thread, threads, host: address, port, bootId, metaPorts, blockPorts } = host.data;
 const log = threadLog(host.name);
 const warn = (message: string): void => log.warn(message);
 const blockChannels = host.peers('block/').map((peer) => host.channel(peer));
@@ -31,14 +32,21 @@ const meta = await openMetaService({
   bootId,
   deleteBlobs,
   readBlock: (block, target) => reader.readSync(block, 0, target),
-  clusterInfo: { node: host.name, bootId, metaPorts: [...metaPorts], blockPorts: [...blockPorts] },
+  clusterInfo: { node, bootId, metaPorts: [...metaPorts], blockPorts: [...blockPorts] },
   warn,
   fatal: endProcess(log),
 });
 // Before its groups are open it would answer that they are not here.
 await meta.ready;
 host.serve(meta.service);
-const tcp = await serveTcp({ host: address, port, service: meta.service, name: host.name, warn });
+const tcp = await serveTcp({
+  host: address,
+  port,
+  service: meta.service,
+  name: serverName(node, host.name),
+  local: true,
+  warn,
+});
 host.onStop(async () => {
   await tcp.close(STOP_GRACE_MS);
   await meta.close();

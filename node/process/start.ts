@@ -2,6 +2,7 @@
 // gateways. No request passes through the main thread. When a thread dies the process says why and exits: recovery is
 // a start like any other.
 
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { limits } from '../../proto/limits.js';
@@ -49,18 +50,26 @@ function ports(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
 }
 
+/** No two directories of a running machine have the same, in whatever container they are seen. */
+function nodeId(data: string, bootId: string): string {
+  const { dev, ino } = fs.statSync(data, { bigint: true });
+  return createHash('sha256').update(`${bootId} ${dev} ${ino}`).digest('hex').slice(0, 32);
+}
+
 function topology(config: NodeConfig, data: string, metaPorts: number[], blockPorts: number[]): Topology {
   const { host } = config.listen;
   const bootId = process.env.OFS_BOOT_ID ?? fs.readFileSync(BOOT_ID_FILE, 'utf8').trim();
+  const node = nodeId(data, bootId);
   const blocks = blockPorts.map((port, thread) => ({
     name: `block/${thread}`,
     module: new URL('./block-thread.js', import.meta.url),
-    data: { directory: data, thread, threads: blockPorts.length, host, port } satisfies BlockThreadData,
+    data: { node, directory: data, thread, threads: blockPorts.length, host, port } satisfies BlockThreadData,
   }));
   const metas = metaPorts.map((port, thread) => ({
     name: `meta/${thread}`,
     module: new URL('./meta-thread.js', import.meta.url),
     data: {
+      node,
       directory: data,
       thread,
       threads: metaPorts.length,

@@ -1,6 +1,8 @@
 // What the main thread tells each thread of the node when it starts it.
 
 export interface MetaThreadData {
+  /** The node's id: the same as long as the directory stays where it is and the machine is up. */
+  readonly node: string;
   readonly directory: string;
   readonly thread: number;
   readonly threads: number;
@@ -13,6 +15,7 @@ export interface MetaThreadData {
 }
 
 export interface BlockThreadData {
+  readonly node: string;
   readonly directory: string;
   readonly thread: number;
   readonly threads: number;

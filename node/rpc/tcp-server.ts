@@ -1,12 +1,14 @@
-// The TCP side of a service: one listening port a thread. Reads frames, binds each connection to the session of its
-// hello, hands requests to the service and sends answers batched by turn of the event loop. A connection with too many
-// requests under way, or whose answers are not taken, is not read from until that changes.
+// The TCP side of a service: one listening port a thread, and beside it a Unix socket for clients of the same machine.
+// Reads frames, binds each connection to the session of its hello, hands requests to the service and sends answers batched
+// by turn of the event loop. A connection with too many requests under way, or whose answers are not taken, is not read
+// from until that changes.
 
 import net from 'node:net';
 import { DecodeError, Reader, Writer } from '../../proto/codec.js';
 import { emptyHeader, FrameFlag, type FrameHeader } from '../../proto/frame.js';
 import { FrameAssembler } from '../../proto/frame-stream.js';
 import { limits } from '../../proto/limits.js';
+import { localSocket } from '../../proto/local-socket.js';
 import { metaOperations } from '../../proto/meta/index.js';
 import { Status } from '../../proto/status.js';
 import { FrameSender, type Request, type Service } from '../../workers/index.js';
@@ -20,33 +22,43 @@ export interface TcpServer {
   close(graceMs: number): Promise<void>;
 }
 
-/** Listens on host:port (0: any free one). Rejects with the system's error when the port cannot be had. */
-export async function serveTcp(options: {
+export interface TcpServerOptions {
   host: string;
   port: number;
   service: Service;
   /** What a hello is answered with. */
   name: string;
+  /** Whether to listen on the local socket of that name too (proto/local-socket.ts). */
+  local?: boolean;
   warn: (message: string) => void;
-}): Promise<TcpServer> {
+}
+
+/** Listens on host:port (0: any free one). Rejects with the system's error when the port cannot be had. */
+export async function serveTcp(options: TcpServerOptions): Promise<TcpServer> {
+  const { host, port, name, warn } = options;
   const connections = new Set<Connection>();
-  const server = net.createServer({ noDelay: true, keepAlive: true }, (socket) => {
+  const accept = (socket: net.Socket): void => {
+    if (connections.size >= limits.serverConnections) {
+      socket.destroy();
+      return;
+    }
     const connection = new Connection(socket, options, () => connections.delete(connection));
     connections.add(connection);
-  });
-  server.maxConnections = limits.serverConnections;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host: options.host, port: options.port }, () => {
-      server.removeListener('error', reject);
-      resolve();
-    });
-  });
-  server.on('error', (error) => options.warn(`listening on ${options.host}: ${error.message}`));
+  };
+  // The local one first, so that who comes back by TCP as soon as that answers would have found it.
+  const local = options.local === true ? await listenLocal(name, accept, warn) : null;
+  const server = net.createServer({ noDelay: true, keepAlive: true }, accept);
+  try {
+    await listen(server, { host, port });
+  } catch (error) {
+    local?.close();
+    throw error;
+  }
+  server.on('error', (error) => warn(`listening on ${host}: ${error.message}`));
   return {
     port: (server.address() as net.AddressInfo).port,
     close: async (graceMs) => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = Promise.all([closeServer(server), local === null ? undefined : closeServer(local)]);
       for (const connection of connections) connection.finish();
       const timer = setTimeout(() => {
         for (const connection of connections) connection.destroy();
@@ -55,6 +67,37 @@ export async function serveTcp(options: {
       clearTimeout(timer);
     },
   };
+}
+
+/** Null where it cannot be had: TCP serves everybody. */
+async function listenLocal(
+  name: string,
+  accept: (socket: net.Socket) => void,
+  warn: (message: string) => void,
+): Promise<net.Server | null> {
+  const server = net.createServer(accept);
+  try {
+    await listen(server, { path: localSocket(name) });
+  } catch (error) {
+    warn(`clients of this machine are served by TCP, the local socket of ${name} cannot be had: ${error}`);
+    return null;
+  }
+  server.on('error', (error) => warn(`listening on the local socket of ${name}: ${error.message}`));
+  return server;
+}
+
+function listen(server: net.Server, where: net.ListenOptions): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+  });
+}
+
+function closeServer(server: net.Server): Promise<void> {
+  return new Promise<void>((resolve) => server.close(() => resolve()));
 }
 
 class Connection {
@@ -68,7 +111,7 @@ class Connection {
 
   constructor(
     private readonly socket: net.Socket,
-    private readonly options: { service: Service; name: string; warn: (message: string) => void },
+    private readonly options: TcpServerOptions,
     private readonly gone: () => void,
   ) {
     const assembler = new FrameAssembler((header, body, payload) => this.receive(header, body, payload));
@@ -77,7 +120,7 @@ class Connection {
         assembler.push(piece);
       } catch (error) {
         if (!(error instanceof DecodeError)) throw error;
-        this.options.warn(`connection from ${socket.remoteAddress} ended: ${error.message}`);
+        this.options.warn(`connection from ${socket.remoteAddress ?? 'this machine'} ended: ${error.message}`);
         socket.destroy();
       }
     });

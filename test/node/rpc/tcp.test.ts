@@ -3,6 +3,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { TcpChannel } from '../../../client/channel/index.js';
 import { serveTcp, type TcpServer } from '../../../node/rpc/index.js';
+import { localSocket, serverName } from '../../../proto/local-socket.js';
 import { Status } from '../../../proto/status.js';
 import type { Request, Service } from '../../../workers/channel.js';
 
@@ -119,6 +120,109 @@ test('a closed channel answers CLOSED, and a server that ends answers what it ha
   await closing;
   channel.close();
   assert.strictEqual((await ask(channel, 'late'))[0], Status.CLOSED);
+});
+
+async function unusedPort(): Promise<number> {
+  const server = await serve(echo);
+  await server.close(0);
+  return server.port;
+}
+
+let names = 0;
+
+function uniqueName(): string {
+  return serverName(`test-${process.pid}-${++names}`, 'meta/0');
+}
+
+/** Something else that holds the local socket of a name. */
+async function squat(name: string, greet: (socket: net.Socket) => void): Promise<net.Server> {
+  const server = net.createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    greet(socket);
+  });
+  await new Promise<void>((resolve) => server.listen({ path: localSocket(name) }, resolve));
+  return server;
+}
+
+test('a server of this machine is reached without its port, and again after it has gone and come back', async () => {
+  const name = uniqueName();
+  const server = await serveTcp({ host: HOST, port: 0, service: echo, name, local: true, warn: assert.fail });
+  const port = await unusedPort();
+  const channel = new TcpChannel({ host: HOST, port, session: 3, local: name });
+  const large = Buffer.alloc(3_000_000, 'xyz');
+  assert.ok((await ask(channel, 'one', large))[2].equals(large));
+  await server.close(GRACE_MS);
+  const asked = ask(channel, 'two');
+  const sessions: number[] = [];
+  const service: Service = (request) => {
+    sessions.push(request.session);
+    echo(request);
+  };
+  const next = await serveTcp({ host: HOST, port: 0, service, name, local: true, warn: assert.fail });
+  assert.strictEqual((await asked)[1], 'two');
+  assert.deepStrictEqual(sessions, [3]);
+  channel.close();
+  await next.close(GRACE_MS);
+});
+
+test('where no local socket of the name stands, TCP is used, and the local one as soon as it is there', async () => {
+  const name = uniqueName();
+  const first = await serve(echo);
+  const { port } = first;
+  const channel = new TcpChannel({ host: HOST, port, session: 1, local: name });
+  assert.strictEqual((await ask(channel, 'by TCP'))[1], 'by TCP');
+  const second = await serveTcp({ host: HOST, port: 0, service: echo, name, local: true, warn: assert.fail });
+  await first.close(0);
+  assert.strictEqual((await ask(channel, 'by name'))[1], 'by name');
+  channel.close();
+  await second.close(GRACE_MS);
+});
+
+test('who answers on the local socket under another name gets no request', async () => {
+  const name = uniqueName();
+  const impostor = await serveTcp({
+    host: HOST,
+    port: 0,
+    service: () => assert.fail(),
+    name: 'other',
+    warn: assert.fail,
+  });
+  const squatter = await squat(name, (socket) => socket.pipe(net.connect(impostor.port, HOST)).pipe(socket));
+  const server = await serve(echo);
+  const channel = new TcpChannel({ host: HOST, port: server.port, session: 1, local: name });
+  assert.strictEqual((await ask(channel, 'to the right one'))[1], 'to the right one');
+  channel.close();
+  await new Promise((resolve) => squatter.close(resolve));
+  await impostor.close(0);
+  await server.close(GRACE_MS);
+});
+
+test('who says nothing on the local socket is left for TCP', async () => {
+  const name = uniqueName();
+  const taken: net.Socket[] = [];
+  const squatter = await squat(name, (socket) => taken.push(socket));
+  const server = await serve(echo);
+  const channel = new TcpChannel({ host: HOST, port: server.port, session: 1, local: name });
+  assert.strictEqual((await ask(channel, 'late'))[1], 'late');
+  assert.strictEqual(taken.length, 1);
+  channel.close();
+  for (const socket of taken) socket.destroy();
+  await new Promise((resolve) => squatter.close(resolve));
+  await server.close(GRACE_MS);
+});
+
+test('a server whose local socket is held by another says so and serves by TCP', async () => {
+  const name = uniqueName();
+  const squatter = await squat(name, (socket) => socket.destroy());
+  const warnings: string[] = [];
+  const warn = (message: string) => warnings.push(message);
+  const server = await serveTcp({ host: HOST, port: 0, service: echo, name, local: true, warn });
+  assert.match(warnings.join(), /local socket .* cannot be had/);
+  const channel = new TcpChannel({ host: HOST, port: server.port, session: 1, local: name });
+  assert.strictEqual((await ask(channel, 'x'))[1], 'x');
+  channel.close();
+  await new Promise((resolve) => squatter.close(resolve));
+  await server.close(GRACE_MS);
 });
 
 async function until(condition: () => boolean): Promise<void> {
