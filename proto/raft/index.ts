@@ -2,5 +2,6 @@
 
 export * from './configuration.js';
 export * from './entry.js';
+export * from './member.js';
 export * from './message.js';
 export * from './peer.js';

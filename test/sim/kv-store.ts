@@ -48,6 +48,12 @@ export class KvStore implements SnapshotStore {
 
   constructor(private readonly options: KvStoreOptions) {}
 
+  /** Nothing of it is wanted any more. */
+  async clear(): Promise<void> {
+    const { storage } = this.options;
+    for (const name of await storage.list()) await storage.remove(name);
+  }
+
   /** What a start finds. `live`: what the process before it left in the page cache, if that is still there. */
   async load(live: KvState | undefined, configuration: Configuration, start: GroupStart | undefined): Promise<KvState> {
     const { storage } = this.options;

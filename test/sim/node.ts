@@ -14,6 +14,7 @@ import {
   type Configuration,
   type Message,
   MessageKind,
+  memberId,
   peerBatchCodec,
   pieceAnswerCodec,
   snapshotPieceCodec,
@@ -27,7 +28,7 @@ import { KvStore } from './kv-store.js';
 import { KvMachine } from './machine.js';
 import { MachineClock, Process } from './process.js';
 import type { Random } from './random.js';
-import type { Universe } from './universe.js';
+import { UNKNOWN, type Universe } from './universe.js';
 
 type Host = Awaited<ReturnType<typeof openRaftHost>>;
 
@@ -44,11 +45,16 @@ export class Node {
   paused = false;
   /** Its disk is damaged or gone: it will not come back. */
   lost = false;
+  /** How often it left each group: noted, by whoever places groups, before it leaves. */
+  private readonly stays = new Map<number, number>();
+  private host: Host | undefined;
   /** Its disk is damaged, found out or not: nobody may rely on it. */
   doomed = false;
   private receiver: TransportReceiver | undefined;
   /** The configurations that were in force here when that was last looked at. */
   private readonly configurations = new Map<number, Configuration>();
+  private readonly leaving = new Set<number>();
+  private leases: LeaseReader | undefined;
   private readonly looked = new Map<number, readonly number[]>();
   private opening = false;
   /** What is written to the log is this life's. */
@@ -102,6 +108,7 @@ export class Node {
     process.end();
     this.process = undefined;
     this.receiver = undefined;
+    this.host = undefined;
     this.opening = false;
     this.counting = false;
     this.machines.clear();
@@ -137,6 +144,34 @@ export class Node {
     process?.happen(() => {
       if (this.receiver !== undefined && this.process === process) run(this.receiver);
     });
+  }
+
+  /** This node's member of a group, now. */
+  memberIn(group: number): number {
+    return memberId(this.id, this.stays.get(group) ?? 0);
+  }
+
+  /** Leaves a group that it is no member of, and stands ready to join it again, as another member. */
+  leave(group: number): void {
+    const { host, process } = this;
+    const leases = this.leases;
+    if (host === undefined || process === undefined || leases === undefined || !this.members.has(group)) return;
+    this.universe.tell(this, `leaves group ${group}`);
+    this.stays.set(group, (this.stays.get(group) ?? 0) + 1);
+    this.leaving.add(group);
+    this.machines.delete(group);
+    this.members.delete(group);
+    this.live.delete(group);
+    host.removeGroup(group);
+    const join = (): void => {
+      if (host.logStart(group) !== undefined) {
+        process.later(1000, join);
+        return;
+      }
+      this.leaving.delete(group);
+      this.openGroup(host, group, process, leases).then(undefined, (error: Error) => this.failed(process, error));
+    };
+    process.later(1000, join);
   }
 
   /** Damages what is synced, if the groups can do without this machine. */
@@ -177,9 +212,25 @@ export class Node {
     });
     if (!process.alive) return;
     this.counting = true;
+    this.host = host;
+    await this.goOnLeaving(host, process);
     const reader = new LeaseReader(leases, () => this.clock.nowUs());
+    this.leases = reader;
     for (const group of this.universe.groups.keys()) await this.openGroup(host, group, process, reader);
     if (process.alive) this.opening = false;
+  }
+
+  private async goOnLeaving(host: Host, process: Process): Promise<void> {
+    for (const group of this.leaving) host.removeGroup(group);
+    while (process.alive && [...this.leaving].some((group) => host.logStart(group) !== undefined)) {
+      await new Promise<void>((resolve) => {
+        process.later(1000, () => {
+          resolve();
+          this.universe.world.promisesSettled();
+        });
+      });
+    }
+    this.leaving.clear();
   }
 
   private async openGroup(host: Host, group: number, process: Process, leases: LeaseReader): Promise<void> {
@@ -193,7 +244,13 @@ export class Node {
       },
     });
     const start = host.logStart(group);
-    const state = await store.load(this.live.get(group), this.initial, start);
+    if (start === undefined) {
+      // The files of a member that left: its log is gone already.
+      this.live.delete(group);
+      await store.clear();
+    }
+    const initial = this.stays.has(group) ? UNKNOWN : this.initial;
+    const state = await store.load(this.live.get(group), initial, start);
     if (!process.alive) return;
     this.live.set(group, state);
     const machine = new KvMachine(group, state, {
@@ -205,10 +262,11 @@ export class Node {
       onApplied: (_, entry, result) => this.universe.applied(this.member(group), entry, result),
       onFailure: (error) => this.failed(process, error),
     });
-    const handle = host.addGroup(group, machine) as GroupHandle;
+    const handle = host.addGroup(group, machine, { member: this.memberIn(group) }) as GroupHandle;
     machine.raft = handle;
     this.machines.set(group, machine);
-    const { id, life } = this;
+    const { life } = this;
+    const id = this.memberIn(group);
     const durable = (): DurableLog => this.durableOf(group);
     const member: Member = {
       node: id,
@@ -264,7 +322,7 @@ export class Node {
   private stored(name: string, bytes: Buffer): void {
     if (!this.counting || !name.startsWith(LOG)) return;
     noteBatch(this.durable, bytes, (group, log, term, vote) => {
-      this.universe.invariants.stores(this.id, group, log, term, vote);
+      this.universe.invariants.stores(this.memberIn(group), group, log, term, vote);
     });
   }
 

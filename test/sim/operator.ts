@@ -28,7 +28,7 @@ export class Operator {
     const { universe } = this;
     const leader = universe.leader(group);
     if (leader === undefined) return;
-    const node = universe.nodes.get(leader.node);
+    const node = universe.holder(leader.node);
     const raft = node?.machines.get(group)?.raft;
     if (raft === undefined || node?.process === undefined) return;
     node.process.happen(() => {
@@ -40,15 +40,16 @@ export class Operator {
     });
   }
 
-  private wanted({ core }: Member, raft: ReplicatedGroup): Change[] {
-    const { random, nodes, options, living } = this.universe;
+  private wanted({ core, group }: Member, raft: ReplicatedGroup): Change[] {
+    const { universe } = this;
+    const { random, options, living } = universe;
     const { voters, learners } = raft.members;
-    const lost = (id: number): boolean => nodes.get(id)?.lost ?? true;
+    const lost = (id: number): boolean => universe.holder(id)?.lost ?? true;
     const gone = [...voters, ...learners].find(lost);
     if (gone !== undefined) return [{ id: gone, to: 'gone' }];
     if (this.restless && random.chance(0.5)) {
       return Array.from({ length: random.between(1, 2) }, () => ({
-        id: random.pick(living).id,
+        id: random.pick(living).memberIn(group),
         to: random.pick(['voter', 'voter', 'learner', 'gone'] as const),
       })).filter(({ to, id }) => to !== 'voter' || learners.includes(id) || voters.includes(id));
     }
@@ -56,7 +57,9 @@ export class Operator {
     if (sound >= Math.min(options.voters, living.length)) return [];
     const ready = learners.find((id) => core.tracker.progress.get(id)?.state === 'replicate');
     if (ready !== undefined) return [{ id: ready, to: 'voter' }];
-    const free = living.filter(({ id }) => !voters.includes(id) && !learners.includes(id));
-    return free.length === 0 || learners.length > 0 ? [] : [{ id: random.pick(free).id, to: 'learner' }];
+    const free = living
+      .map((node) => node.memberIn(group))
+      .filter((id) => !voters.includes(id) && !learners.includes(id));
+    return free.length === 0 || learners.length > 0 ? [] : [{ id: random.pick(free), to: 'learner' }];
   }
 }

@@ -114,9 +114,9 @@ function unsettled(universe: Universe): string[] {
     const { voters, outgoing, learners } = leader.core.configuration;
     if (outgoing.length > 0) wrong.push(`group ${id} is in a joint configuration`);
     for (const node of [...voters, ...learners]) {
-      const member = universe.nodes.get(node)?.members.get(id);
-      if (member === undefined || universe.nodes.get(node)?.running !== true)
-        wrong.push(`member ${node} of group ${id} is not there`);
+      const holder = universe.holder(node);
+      const member = holder?.members.get(id);
+      if (member?.node !== node || holder?.running !== true) wrong.push(`member ${node} of group ${id} is not there`);
       else if (member.state.index !== history.lastIndex) {
         wrong.push(`member ${node} of group ${id} is at ${member.state.index} of ${history.lastIndex}`);
       }
@@ -134,7 +134,7 @@ function describe(universe: Universe, member: Member | undefined): void {
   const done = `committed ${log.committed}, applied ${state.index}, on disk to ${durable.lastIndex}`;
   const who = `follows ${leader}, ${JSON.stringify(configuration)}`;
   universe.tell(
-    universe.nodes.get(node),
+    universe.holder(node),
     `in group ${group}: ${role}, ${at}, ${done}, ${who}${core.quiescent ? ', quiescent' : ''}`,
   );
 }

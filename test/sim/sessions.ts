@@ -1,6 +1,7 @@
 // Those who use the groups: each session asks for one thing after another, of whichever member it believes in, and asks
 // again, elsewhere, when nobody answers. It knows what it was answered, and when.
 
+import { memberNode } from '../../proto/raft/index.js';
 import type { Read } from './invariants/index.js';
 import type { Node } from './node.js';
 import type { Universe } from './universe.js';
@@ -138,7 +139,7 @@ export class Session {
       const { process } = node;
       process?.happen(() => {
         if (node.process !== process || attempt !== this.attempt || request(node, answer)) return;
-        this.node = universe.leaderBy(node, group);
+        this.node = memberNode(universe.leaderBy(node, group));
         again(random.below(20_000));
       });
     });

@@ -63,11 +63,16 @@ const blows: Partial<Record<FaultName, Blow>> = {
   wipe: (universe, node) => {
     if (universe.random.chance(0.2) && universe.mayLose(node)) node.lose('wiped');
   },
+  'remove-group': (universe, node) => {
+    for (const group of universe.groups.keys()) {
+      if (universe.isForeign(node, group)) node.process?.happen(() => node.leave(group));
+    }
+  },
   transfer: (universe, node) => {
-    for (const { raft, leading } of node.machines.values()) {
+    for (const { raft, leading, group } of node.machines.values()) {
       if (!leading) continue;
-      const { id } = universe.random.pick(universe.living);
-      node.process?.happen(() => raft.transfer(id));
+      const to = universe.random.pick(universe.living).memberIn(group);
+      node.process?.happen(() => raft.transfer(to));
     }
   },
   checkpoint: (_, node) => {
@@ -94,7 +99,7 @@ export class Storm {
       if (this.over) return;
       // Who leads is hit more often than others.
       const leaders = [...this.universe.groups.keys()].map((group) => this.universe.leader(group)?.node ?? 0);
-      const leader = this.universe.nodes.get(random.pick(leaders));
+      const leader = this.universe.holder(random.pick(leaders));
       const node = leader !== undefined && random.chance(0.4) ? leader : random.pick(living);
       if (!node.lost) random.pick(this.kinds)(this.universe, node);
       this.begin();

@@ -3,7 +3,7 @@
 
 import { Role } from '../../node/raft/core/index.js';
 import type { CommittedEntry, TransportReceiver } from '../../node/raft/index.js';
-import type { Configuration } from '../../proto/raft/index.js';
+import { type Configuration, memberNode } from '../../proto/raft/index.js';
 import { NO_FAULTS } from './disk.js';
 import { History } from './history.js';
 import { type Group, Invariants, type Member } from './invariants/index.js';
@@ -15,7 +15,7 @@ import { mix, Random } from './random.js';
 import type { World } from './world.js';
 
 const PHASE_US = 1_500_000;
-const UNKNOWN: Configuration = { voters: [], outgoing: [], learners: [], learnersNext: [] };
+export const UNKNOWN: Configuration = { voters: [], outgoing: [], learners: [], learnersNext: [] };
 
 export class Universe {
   readonly random: Random;
@@ -94,7 +94,7 @@ export class Universe {
     this.world.note(4, member.node, entry.index);
     if (first && this.world.tell !== undefined) {
       this.tell(
-        this.nodes.get(member.node),
+        this.holder(member.node),
         `applies entry ${entry.index} of term ${entry.term} in group ${member.group}`,
       );
     }
@@ -104,6 +104,11 @@ export class Universe {
   /** The member that leads by what a node's member knows, 0 for none. */
   leaderBy(node: Node, group: number): number {
     return node.machines.get(group)?.raft.leader ?? 0;
+  }
+
+  /** The machine of a member. */
+  holder(member: number): Node | undefined {
+    return this.nodes.get(memberNode(member));
   }
 
   leader(group: number): Member | undefined {
@@ -133,10 +138,22 @@ export class Universe {
     return true;
   }
 
+  /** Whether a node belongs to a group in no configuration that may hold. */
+  isForeign(node: Node, group: number): boolean {
+    const { history } = this.group(group);
+    const member = node.memberIn(group);
+    const settled = history.at(history.lastIndex)?.configuration ?? this.initial;
+    const seen = this.configurations.get(group) ?? [];
+    const may = [settled, ...seen.filter(([at]) => at > history.lastIndex).map(([, configuration]) => configuration)];
+    return may.every(({ voters, outgoing, learners, learnersNext }) =>
+      [voters, outgoing, learners, learnersNext].every((ids) => !ids.includes(member)),
+    );
+  }
+
   /** Whether a quorum of it can be relied on, also without `node`. */
   isSound(configuration: Configuration, node?: Node): boolean {
     return quorum(configuration, (id) => {
-      const other = this.nodes.get(id);
+      const other = this.holder(id);
       return other !== undefined && other !== node && !other.doomed && !other.lost;
     });
   }
@@ -179,7 +196,10 @@ export class Universe {
           if (member?.life === node.life) yield member;
         }
       },
-      durable: (node) => nodes.get(node)?.durable.get(id),
+      durable: (member) => {
+        const node = nodes.get(memberNode(member));
+        return node?.memberIn(id) === member ? node.durable.get(id) : undefined;
+      },
     };
   }
 }

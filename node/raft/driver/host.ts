@@ -12,6 +12,7 @@ import {
   isLocal,
   type Message,
   MessageKind,
+  memberNode,
   type PieceAnswer,
   type SnapshotPiece,
 } from '../../../proto/raft/index.js';
@@ -34,7 +35,7 @@ import { noTransport, Outbox, type Transport, type TransportReceiver } from './t
 export interface RaftHostOptions {
   /** Where the log is; made if it is not there. One host at a time. */
   readonly directory: string;
-  /** This node in its groups' configurations, from 1. */
+  /** This node, from 1. */
   readonly id?: number;
   /** Memory from `createLeases`, if other threads read locally. */
   readonly leases?: SharedArrayBuffer;
@@ -52,6 +53,16 @@ export interface RaftHostOptions {
   readonly storage?: WalStorage;
   readonly segmentBytes?: number;
   readonly retryMs?: number;
+}
+
+export interface AddOptions {
+  /** This node's member of the group, where it is not its first (proto/raft/member.ts). */
+  readonly member?: number;
+  /**
+   * The configuration that holds whatever the log says, for the one survivor of a group whose quorum is gone for good
+   * (core's RaftOptions.forced).
+   */
+  readonly forced?: Configuration;
 }
 
 export interface HostFigures {
@@ -146,15 +157,13 @@ export class Host implements RaftHost, TransportReceiver {
     return this.ticker.running;
   }
 
-  /**
-   * As RaftHost says. `forced`: the configuration that holds whatever the log says, for the one survivor of a group whose
-   * quorum is gone for good (core's RaftOptions.forced).
-   */
-  addGroup(group: number, machine: StateMachine, forced?: Configuration): ReplicatedGroup {
+  /** As RaftHost says. */
+  addGroup(group: number, machine: StateMachine, { member = this.id, forced }: AddOptions = {}): ReplicatedGroup {
+    assert(memberNode(member) === this.id, 'a member of a group that is on this node');
     assert(!this.closing && !this.groups.has(group), `group ${group} is here already`);
     if (this.removals.includes(group)) throw new OfsError(Status.BUSY, `group ${group} is being removed: try again`);
     const found = new Group({
-      id: this.id,
+      id: member,
       wal: this.wal,
       log: this.wal.group(group) ?? this.wal.addGroup(group),
       machine,
@@ -178,12 +187,14 @@ export class Host implements RaftHost, TransportReceiver {
     return log === undefined ? undefined : { index: log.firstIndex - 1, term: log.previousTerm };
   }
 
+  /** Of a group that was not added, too: a removal that did not come to its end goes on so. */
   removeGroup(group: number): void {
     const found = this.groups.get(group);
-    assert(found !== undefined, `group ${group} is not here`);
-    this.groups.delete(group);
-    this.pendingBytes -= found.counted;
-    found.remove();
+    if (found !== undefined) {
+      this.groups.delete(group);
+      this.pendingBytes -= found.counted;
+      found.remove();
+    }
     this.removals.push(group);
     this.schedule();
   }
@@ -250,10 +261,10 @@ export class Host implements RaftHost, TransportReceiver {
     if (this.closing || this.failed) return;
     this.peers.heard(node);
     for (const { group, message } of batch) {
-      if (message.from !== node || message.to !== this.id || isLocal(message.kind))
+      if (memberNode(message.from) !== node || memberNode(message.to) !== this.id || isLocal(message.kind))
         throw this.malformed(node, 'message');
       const found = this.groups.get(group);
-      if (found === undefined) continue;
+      if (found?.raft.id !== message.to) continue; // of an earlier stay
       this.guarded(() => found.deliver(message));
       this.wake(found);
     }
@@ -261,23 +272,27 @@ export class Host implements RaftHost, TransportReceiver {
 
   receivePiece(node: number, piece: SnapshotPiece): void {
     if (this.closing || this.failed) return;
-    if (piece.from !== node || piece.to !== this.id) throw this.malformed(node, 'snapshot');
-    this.guarded(() => this.groups.get(piece.group)?.receivePiece(piece));
+    if (memberNode(piece.from) !== node || memberNode(piece.to) !== this.id) throw this.malformed(node, 'snapshot');
+    const found = this.groups.get(piece.group);
+    if (found?.raft.id === piece.to) this.guarded(() => found.receivePiece(piece));
   }
 
   receivePieceAnswer(node: number, answer: PieceAnswer): void {
     if (this.closing || this.failed) return;
-    if (answer.from !== node || answer.to !== this.id) throw this.malformed(node, 'answer');
-    this.guarded(() => this.groups.get(answer.group)?.receivePieceAnswer(answer));
+    if (memberNode(answer.from) !== node || memberNode(answer.to) !== this.id) throw this.malformed(node, 'answer');
+    const found = this.groups.get(answer.group);
+    if (found?.raft.id === answer.to) this.guarded(() => found.receivePieceAnswer(answer));
   }
 
   lost(node: number): void {
     if (this.closing || this.failed) return;
     for (const group of this.groups.values()) {
       const { raft } = group;
-      if (!raft.leading || !raft.tracker.progress.has(node)) continue;
-      this.guarded(() => group.deliver({ ...raft.message(MessageKind.UNREACHABLE, this.id), from: node }));
-      this.wake(group);
+      for (const from of raft.leading ? [...raft.tracker.progress.keys()] : []) {
+        if (memberNode(from) !== node) continue;
+        this.guarded(() => group.deliver({ ...raft.message(MessageKind.UNREACHABLE, raft.id), from }));
+        this.wake(group);
+      }
     }
   }
 
@@ -421,9 +436,9 @@ export class Host implements RaftHost, TransportReceiver {
   private watch(group: Group): void {
     const { raft } = group;
     if (raft.leading) {
-      for (const id of raft.tracker.progress.keys()) if (id !== this.id) this.outbox.greet(id);
-    } else if (this.peers.silent(raft.leader)) {
-      this.guarded(() => group.deliver(raft.message(MessageKind.WAKE, this.id)));
+      for (const id of raft.tracker.progress.keys()) if (id !== raft.id) this.outbox.greet(memberNode(id));
+    } else if (this.peers.silent(memberNode(raft.leader))) {
+      this.guarded(() => group.deliver(raft.message(MessageKind.WAKE, raft.id)));
     }
   }
 

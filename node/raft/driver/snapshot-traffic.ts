@@ -7,6 +7,7 @@ import {
   encodeConfiguration,
   type Message,
   MessageKind,
+  memberNode,
   type PieceAnswer,
   PieceState,
   type SnapshotPiece,
@@ -37,7 +38,7 @@ export class SnapshotTraffic {
     if (store === undefined) return;
     this.receiving = new SnapshotReceive({
       store,
-      answer: (to, answer) => surroundings.transport.sendPieceAnswer(to, answer),
+      answer: (to, answer) => surroundings.transport.sendPieceAnswer(memberNode(to), answer),
       onArrived: (piece) => this.arrived(piece),
     });
   }
@@ -63,7 +64,7 @@ export class SnapshotTraffic {
         term: raft.term,
         snapshot,
         reader: store.open(),
-        send: (piece) => surroundings.transport.sendPiece(to, piece),
+        send: (piece) => surroundings.transport.sendPiece(memberNode(to), piece),
         onStatus: (status) => this.report(to, index, status),
       }),
     );
@@ -121,6 +122,6 @@ export class SnapshotTraffic {
 
   private answer({ group, from, to, index, logTerm, bytes }: SnapshotPiece, state: number): void {
     const answer = { group, from: to, to: from, index, logTerm, received: bytes, state };
-    this.surroundings.transport.sendPieceAnswer(from, answer);
+    this.surroundings.transport.sendPieceAnswer(memberNode(from), answer);
   }
 }

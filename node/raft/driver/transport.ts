@@ -1,7 +1,7 @@
 // How the nodes of a cluster reach each other. The driver says what is to leave and hears what arrives; connections,
 // their limits and their loss are the transport's.
 
-import type { GroupMessage, PieceAnswer, SnapshotPiece } from '../../../proto/raft/index.js';
+import { type GroupMessage, memberNode, type PieceAnswer, type SnapshotPiece } from '../../../proto/raft/index.js';
 
 /** What arrives. Each of these ends what a batch may do wrong by throwing OfsError MALFORMED: the connection is to be closed. */
 export interface TransportReceiver {
@@ -38,8 +38,9 @@ export class Outbox {
   constructor(private readonly transport: Transport) {}
 
   add(group: number, message: GroupMessage['message']): void {
-    const batch = this.batches.get(message.to);
-    if (batch === undefined) this.batches.set(message.to, [{ group, message }]);
+    const node = memberNode(message.to);
+    const batch = this.batches.get(node);
+    if (batch === undefined) this.batches.set(node, [{ group, message }]);
     else batch.push({ group, message });
   }
 
