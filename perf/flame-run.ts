@@ -8,7 +8,7 @@ import { S3_OPS } from './load/s3-task.js';
 import { UsageError } from './options.js';
 import type { FlameRun } from './report/flame-json.js';
 import type { FlameNode } from './report/flame-page.js';
-import { addProfile, type CpuProfile, divideIdle, flameNode } from './report/profile.js';
+import { addHeap, addProfile, type CpuProfile, divideIdle, flameNode, type HeapNode } from './report/profile.js';
 import { type LoopWaits, type ThreadTimes, threadTimes } from './report/thread-times.js';
 import { onMount, runMountLoad } from './scenarios/mount.js';
 import { measureS3 } from './scenarios/s3.js';
@@ -31,12 +31,19 @@ const MOUNT_FILE_BYTES = 4096;
 
 export interface FlameOptions {
   readonly scenario: string;
+  /** What is looked at: time, or what is allocated. */
+  readonly unit: 'us' | 'bytes';
   readonly seconds: number;
   readonly bodyBytes: number;
   readonly clients: number;
   readonly processes: number;
   /** Objects, or files of each process; fewer where they are large, more where each can be deleted once. */
   readonly files: number;
+}
+
+interface HeapAnswer {
+  readonly name: string;
+  readonly heap: HeapNode | null;
 }
 
 interface ThreadAnswer {
@@ -50,6 +57,26 @@ interface Profiled<T> {
   /** Its children are the threads. */
   readonly root: FlameNode;
   readonly threads: ThreadTimes[];
+}
+
+type Profiler = <T>(subjects: readonly Subject[], body: () => Promise<T>) => Promise<Profiled<T>>;
+
+/** What the subjects allocate while `body` runs, collected since or not. */
+async function sampled<T>(subjects: readonly Subject[], body: () => Promise<T>): Promise<Profiled<T>> {
+  const root = flameNode('all');
+  for (const { observatory, pid } of subjects) await observatory.command(pid, 'sample');
+  const result = await body();
+  for (const { observatory, pid, prefix } of subjects) {
+    for (const { name, heap } of await observatory.command<HeapAnswer>(pid, 'end')) {
+      if (heap !== null) addHeap(root, `${prefix}${name}`, heap);
+    }
+  }
+  root.weight = sumOf(root);
+  return { result, root, threads: [] };
+}
+
+function sumOf({ children }: FlameNode): number {
+  return [...children.values()].reduce((sum, child) => sum + child.weight, 0);
 }
 
 /** Profiles the subjects while `body` runs. */
@@ -74,17 +101,21 @@ async function profiled<T>(subjects: readonly Subject[], body: () => Promise<T>)
   for (const { thread, cpuUs } of kernel) {
     if (withStacks.has(thread)) continue;
     const node = flameNode(`${thread} (processor time, no stacks)`);
-    node.us = cpuUs;
+    node.weight = cpuUs;
     root.children.set(node.name, node);
   }
-  root.us = [...root.children.values()].reduce((sum, child) => sum + child.us, 0);
+  root.weight = sumOf(root);
   return { result, root, threads: threadTimes(kernel, loops) };
+}
+
+function profilerOf(unit: FlameOptions['unit']): Profiler {
+  return unit === 'us' ? profiled : sampled;
 }
 
 export async function flame(options: FlameOptions): Promise<FlameRun> {
   const mountOp = MOUNT_OPS.find((op) => options.scenario === `mount-${plainName(op)}`);
   const op = S3_SCENARIOS.find((name) => options.scenario === `s3-${name}`);
-  const observatory = new Observatory({ waits: true });
+  const observatory = new Observatory({ waits: options.unit === 'us' });
   try {
     if (mountOp === undefined && op === undefined) {
       throw new UsageError(`no scenario is called "${options.scenario}": ${FLAME_SCENARIOS.join(', ')}`);
@@ -104,7 +135,7 @@ export async function flame(options: FlameOptions): Promise<FlameRun> {
 async function flameS3(
   { target, observatory }: { readonly target: NodeTarget; readonly observatory: Observatory },
   op: S3Scenario,
-  { scenario, bodyBytes, clients, seconds, files }: FlameOptions,
+  { scenario, unit, bodyBytes, clients, seconds, files }: FlameOptions,
 ): Promise<FlameRun> {
   const load: S3Load | MultipartLoad =
     op === 'multipart'
@@ -114,12 +145,12 @@ async function flameS3(
   const times = { seconds, warmSeconds: WARM_SECONDS };
   let seen: Profiled<unknown> | undefined;
   const [figure] = await measureS3(nodeTarget(target, observatory), [load], times, async (body) => {
-    const run = await profiled([subject], body);
+    const run = await profilerOf(unit)([subject], body);
     seen = run;
     return run.result;
   });
   const { root, threads } = seen!; // one load was measured
-  return { scenario, operations: figure?.operations ?? 1, root, threads };
+  return { scenario, unit, operations: figure?.operations ?? 1, root, threads };
 }
 
 function keysFor(op: S3Load['op'], bodyBytes: number, files: number): number {
@@ -130,7 +161,7 @@ function keysFor(op: S3Load['op'], bodyBytes: number, files: number): number {
 function flameMount(
   node: Parameters<typeof onMount>[0],
   op: MountOp,
-  { scenario, processes, seconds, files }: FlameOptions,
+  { scenario, unit, processes, seconds, files }: FlameOptions,
 ): Promise<FlameRun> {
   const load = {
     op,
@@ -141,11 +172,11 @@ function flameMount(
   return onMount(node, async (directory, subjects) => {
     let seen: Profiled<unknown> | undefined;
     const { operations } = await runMountLoad(directory, load, { seconds, warmSeconds: WARM_SECONDS }, async (body) => {
-      const run = await profiled(subjects, body);
+      const run = await profilerOf(unit)(subjects, body);
       seen = run;
       return run.result;
     });
     const { root, threads } = seen!; // one load was run
-    return { scenario, operations, root, threads };
+    return { scenario, unit, operations, root, threads };
   });
 }

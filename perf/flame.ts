@@ -7,8 +7,8 @@ import { FLAME_SCENARIOS, flame } from './flame-run.js';
 import { UsageError } from './options.js';
 import { changesBetween, flameDiffPage, formatChanges } from './report/flame-diff.js';
 import { type FlameRun, readFlameRun, writeFlameRun } from './report/flame-json.js';
-import { flamePage } from './report/flame-page.js';
-import { formatHotThreads, hotThreads } from './report/hot-places.js';
+import { BYTES_STYLE, flamePage } from './report/flame-page.js';
+import { formatAllocations, formatHotThreads, hotThreads } from './report/hot-places.js';
 import { formatThreadTimes, threadTimesTable } from './report/thread-times.js';
 import { parseSize } from './units.js';
 
@@ -18,6 +18,7 @@ npm run flame -- diff BEFORE.json AFTER.json [--out FILE]
 SCENARIO is one of ${FLAME_SCENARIOS.join(', ')}.
 
   --out FILE      where the page is written (flame.html)
+  --allocations   what is allocated on the heaps, and where, in place of time
   --json FILE     write the run for a \`diff\`
   --seconds N     how long (5)
   --size SIZE     of an S3 body (4KiB)
@@ -33,11 +34,11 @@ export async function flameMain(args: readonly string[]): Promise<void> {
   if (scenario === 'diff') {
     if (files.length !== 2) throw new UsageError(`give two runs\n\n${USAGE}`);
     const [before, after] = files.map(readRun) as [FlameRun, FlameRun];
-    if (before.scenario !== after.scenario) {
-      throw new UsageError(`${before.scenario} and ${after.scenario} are different scenarios`);
+    if (before.scenario !== after.scenario || before.unit !== after.unit) {
+      throw new UsageError(`${before.scenario} and ${after.scenario} are different scenarios, or time and allocations`);
     }
     fs.writeFileSync(out, flameDiffPage(before, after));
-    const head = '   before     after    change  (us an operation)';
+    const head = `   before     after    change  (${after.unit} an operation)`;
     process.stdout.write(`${head}\n${formatChanges(changesBetween(before, after))}\n\n${out}\n`);
     return;
   }
@@ -49,16 +50,23 @@ export async function flameMain(args: readonly string[]): Promise<void> {
     clients: number(values.clients, 64),
     processes: number(values.processes, 1),
     files: FILES,
+    unit: values.allocations === true ? 'bytes' : 'us',
   });
   if (values.json !== undefined) fs.writeFileSync(values.json, writeFlameRun(run));
   fs.writeFileSync(out, runPage(run));
-  process.stdout.write(`${formatHotThreads(hotThreads(run.root))}\n\n${formatThreadTimes(run.threads)}\n\n${out}\n`);
+  process.stdout.write(`${textOf(run)}\n\n${out}\n`);
+}
+
+function textOf({ unit, root, threads, operations }: FlameRun): string {
+  if (unit === 'bytes') return formatAllocations(hotThreads(root), operations);
+  return `${formatHotThreads(hotThreads(root))}\n\n${formatThreadTimes(threads)}`;
 }
 
 function parse(args: readonly string[]) {
   const string = { type: 'string' } as const;
   const options = {
     out: string,
+    allocations: { type: 'boolean' } as const,
     json: string,
     seconds: string,
     size: string,
@@ -86,7 +94,12 @@ function readRun(file: string): FlameRun {
   }
 }
 
-export function runPage({ scenario, root, threads }: FlameRun): string {
+export function runPage({ scenario, unit, root, threads }: FlameRun): string {
+  if (unit === 'bytes') {
+    const note =
+      'Bytes allocated on the heap of each thread, by samples, collected since or not. Click a box to widen it.';
+    return flamePage(`${scenario}: allocations`, [{ title: 'Stacks', note, root, style: BYTES_STYLE }]);
+  }
   return flamePage(scenario, [
     {
       title: 'Threads',

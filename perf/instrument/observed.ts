@@ -49,7 +49,7 @@ export class Observatory {
   }
 
   /** What the threads of a process answer to a command, as many as answer. */
-  async command<T>(pid: number, action: 'begin' | 'report' | 'profile' | 'end'): Promise<T[]> {
+  async command<T>(pid: number, action: 'begin' | 'report' | 'profile' | 'sample' | 'end'): Promise<T[]> {
     const number = ++this.commands;
     fs.writeFileSync(path.join(this.directory, `command-${pid}`), JSON.stringify({ action, number }));
     process.kill(pid, 'SIGUSR2');

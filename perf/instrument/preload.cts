@@ -10,7 +10,7 @@ import worker = require('node:worker_threads');
 import waits = require('./waits.cjs');
 
 interface Command {
-  readonly action: 'begin' | 'report' | 'profile' | 'end';
+  readonly action: 'begin' | 'report' | 'profile' | 'sample' | 'end';
   readonly number: number;
 }
 
@@ -24,13 +24,29 @@ interface ThreadWork {
   gcUs: number;
   allocatedBytes: number;
   session: inspector.Session | null;
+  /** Of allocations; otherwise of processor time. */
+  isSampling: boolean;
 }
 
 const CHANNEL = 'orangefs-perf';
 const SAMPLING_US = 500;
+/** Also what was collected before the end: it is allocation that is asked for, not what is left of it. */
+const SAMPLED = {
+  samplingInterval: 16_384,
+  includeObjectsCollectedByMajorGC: true,
+  includeObjectsCollectedByMinorGC: true,
+};
 /** V8 keeps what it knows of each collection until it is asked: a long run must not gather it. */
 const COUNT_MS = 5_000;
-const NOTHING = { collections: null, timer: null, usedBytes: 0, gcUs: 0, allocatedBytes: 0, session: null } as const;
+const NOTHING = {
+  collections: null,
+  timer: null,
+  usedBytes: 0,
+  gcUs: 0,
+  allocatedBytes: 0,
+  session: null,
+  isSampling: false,
+} as const;
 const directory = process.env.OFS_PERF_DIRECTORY;
 const isWatchingWaits = process.env.OFS_PERF_WAITS === '1';
 if (directory !== undefined) instrument(directory);
@@ -72,6 +88,8 @@ function obey(place: string, work: ThreadWork, { action, number }: Command): voi
     fs.renameSync(`${file}.part`, file);
   };
   if (action === 'begin') {
+    // Whoever counted before may have failed before it asked.
+    count(work);
     Object.assign(work, { gcUs: 0, allocatedBytes: 0, usedBytes: v8.getHeapStatistics().used_heap_size });
     startCounting(work);
     answer({ name: work.name });
@@ -85,14 +103,30 @@ function obey(place: string, work: ThreadWork, { action, number }: Command): voi
     work.session.post('Profiler.setSamplingInterval', { interval: SAMPLING_US });
     work.session.post('Profiler.start', () => answer({ name: work.name }));
     waits.beginWaits();
-  } else {
-    const waited = isWatchingWaits ? waits.endWaits() : null;
-    work.session?.post('Profiler.stop', (error, result) => {
-      answer({ name: work.name, profile: error === null ? result.profile : null, waits: waited });
-      work.session?.disconnect();
-      work.session = null;
+  } else if (action === 'sample') {
+    work.isSampling = true;
+    work.session = new inspector.Session();
+    work.session.connect();
+    work.session.post('HeapProfiler.startSampling', SAMPLED, () => answer({ name: work.name }));
+  } else end(work, answer);
+}
+
+function end(work: ThreadWork, answer: (value: unknown) => void): void {
+  const { name, session, isSampling } = work;
+  work.session = null;
+  work.isSampling = false;
+  if (isSampling) {
+    session?.post('HeapProfiler.stopSampling', (error, result) => {
+      answer({ name, heap: error === null ? result.profile.head : null });
+      session.disconnect();
     });
+    return;
   }
+  const waited = isWatchingWaits ? waits.endWaits() : null;
+  session?.post('Profiler.stop', (error, result) => {
+    answer({ name, profile: error === null ? result.profile : null, waits: waited });
+    session.disconnect();
+  });
 }
 
 function startCounting(work: ThreadWork): void {

@@ -1,5 +1,5 @@
-// Two profiled runs held against each other, by what one operation takes: a graph of each with the change as its colour
-// (red takes more, blue less), and the places that changed most. Waiting is left out: it is what others do meanwhile.
+// Two profiled runs held against each other, by what one operation takes or allocates: a graph of each with the change as
+// its colour (red takes more, blue less), and the places that changed most. Waiting is left out: others work meanwhile.
 
 import type { FlameRun } from './flame-json.js';
 import { escapeXml, type FlameNode, type FlameStyle, flamePage } from './flame-page.js';
@@ -7,7 +7,7 @@ import { hotThreads, isWaiting } from './hot-places.js';
 
 export interface Change {
   readonly place: string;
-  /** Microseconds an operation. */
+  /** Of an operation, in the unit of the runs. */
   readonly before: number;
   readonly after: number;
 }
@@ -28,15 +28,15 @@ function placesOf({ root, operations }: FlameRun): Map<string, number> {
   const places = new Map<string, number>();
   for (const { thread, places: own } of hotThreads(root)) {
     const role = thread.replace(/\/\d+/, '');
-    for (const [place, us] of own) {
+    for (const [place, weight] of own) {
       const name = `${role}: ${place}`;
-      places.set(name, (places.get(name) ?? 0) + us / Math.max(1, operations));
+      places.set(name, (places.get(name) ?? 0) + weight / Math.max(1, operations));
     }
   }
   return places;
 }
 
-/** The busy part of a run in microseconds an operation, with the same of the other run beside each node. */
+/** The busy part of a run, of one operation, with the same of the other run beside each node. */
 export function paired(run: FlameRun, other: FlameRun): FlameNode {
   return pair(busy(run.root, run.operations), busy(other.root, other.operations));
 }
@@ -44,59 +44,61 @@ export function paired(run: FlameRun, other: FlameRun): FlameNode {
 /** Without waiting; what is left of a node is what its children and itself did. */
 function busy(node: FlameNode, operations: number): FlameNode {
   const children = new Map<string, FlameNode>();
-  let waitedUs = 0;
+  let waited = 0;
   for (const child of node.children.values()) {
-    if (isWaiting(child.name)) waitedUs += child.us;
+    if (isWaiting(child.name)) waited += child.weight;
     else {
       const kept = busy(child, operations);
-      waitedUs += child.us - kept.us * operations;
+      waited += child.weight - kept.weight * operations;
       children.set(child.name, kept);
     }
   }
-  return { name: node.name, us: (node.us - waitedUs) / Math.max(1, operations), children };
+  return { name: node.name, weight: (node.weight - waited) / Math.max(1, operations), children };
 }
 
 function pair(node: FlameNode, other: FlameNode | undefined): FlameNode {
   const children = new Map<string, FlameNode>();
   for (const [name, child] of node.children) children.set(name, pair(child, other?.children.get(name)));
-  return { name: node.name, us: node.us, otherUs: other?.us ?? 0, children };
+  return { name: node.name, weight: node.weight, otherWeight: other?.weight ?? 0, children };
 }
 
-function styleOf(isAfter: boolean): FlameStyle {
-  const changeOf = ({ us, otherUs = 0 }: FlameNode): number => (isAfter ? us - otherUs : otherUs - us);
+function styleOf(isAfter: boolean, unit: string): FlameStyle {
+  const changeOf = ({ weight, otherWeight = 0 }: FlameNode): number =>
+    isAfter ? weight - otherWeight : otherWeight - weight;
   return {
     colour: (node, root) => {
-      const strength = Math.min(1, Math.abs(changeOf(node)) / (root.us * FULL_COLOUR_SHARE));
+      const strength = Math.min(1, Math.abs(changeOf(node)) / (root.weight * FULL_COLOUR_SHARE));
       return `hsl(${changeOf(node) > 0 ? 8 : 215} 75% ${(94 - strength * 34).toFixed(0)}%)`;
     },
     label: (node) => {
       const change = changeOf(node);
-      const text = `${node.name}: ${node.us.toFixed(2)} us an operation`;
+      const text = `${node.name}: ${node.weight.toFixed(2)} ${unit} an operation`;
       return `${text}, ${change >= 0 ? '+' : ''}${change.toFixed(2)}`;
     },
   };
 }
 
 export function flameDiffPage(before: FlameRun, after: FlameRun): string {
+  const { unit } = after;
+  const what = unit === 'us' ? 'Busy time' : 'Allocation';
+  const wall = 'It is wall-clock time: what a thread waited for a processor, or within a call of the disk, is in it.';
   return flamePage(`${before.scenario}: before and after`, [
     {
       title: 'What changed most',
-      note:
-        'Busy time of a place by itself, in microseconds an operation, all threads of a role together. It is wall-clock ' +
-        'time: what a thread waited for a processor, or within a call of the disk, is in it.',
+      note: `${what} of a place by itself, in ${unit} an operation, threads of a role together. ${unit === 'us' ? wall : ''}`,
       table: changesTable(changesBetween(before, after)),
     },
     {
       title: 'After',
-      note: 'Busy time an operation. Red takes more than before, blue less. Click a box to widen it, the first row to go back.',
+      note: `${what} of an operation. Red is more than before, blue less. Click a box to widen it, the first row to go back.`,
       root: paired(after, before),
-      style: styleOf(true),
+      style: styleOf(true, unit),
     },
     {
       title: 'Before',
       note: 'The same colours on the run before: what is gone is seen here alone.',
       root: paired(before, after),
-      style: styleOf(false),
+      style: styleOf(false, unit),
     },
   ]);
 }
@@ -114,7 +116,7 @@ export function formatChanges(changes: readonly Change[]): string {
 
 function changesTable(changes: readonly Change[]): string {
   const rows = changes.slice(0, CHANGES_SHOWN).map(({ place, before, after }) => {
-    const numbers = [before, after, after - before].map((us) => `<td class="n">${us.toFixed(2)}</td>`);
+    const numbers = [before, after, after - before].map((weight) => `<td class="n">${weight.toFixed(2)}</td>`);
     return `<tr><td>${escapeXml(place)}</td>${numbers.join('')}</tr>`;
   });
   const head = '<th>place</th><th class="n">before</th><th class="n">after</th><th class="n">change</th>';

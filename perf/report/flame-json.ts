@@ -5,6 +5,8 @@ import type { ThreadTimes } from './thread-times.js';
 
 export interface FlameRun {
   readonly scenario: string;
+  /** Of the weights: time, or what was allocated. */
+  readonly unit: 'us' | 'bytes';
   /** That were done while it was profiled. */
   readonly operations: number;
   readonly root: FlameNode;
@@ -13,11 +15,11 @@ export interface FlameRun {
 
 interface PlainNode {
   readonly name: string;
-  readonly us: number;
+  readonly weight: number;
   readonly children: readonly PlainNode[];
 }
 
-const FORMAT = 'orangefs flame 1';
+const FORMAT = 'orangefs flame 2';
 
 export function writeFlameRun({ root, ...run }: FlameRun): string {
   return JSON.stringify({ format: FORMAT, ...run, root: plain(root) });
@@ -26,17 +28,23 @@ export function writeFlameRun({ root, ...run }: FlameRun): string {
 /** Throws RangeError on anything else than what `writeFlameRun` gives. */
 export function readFlameRun(text: string): FlameRun {
   const parsed = JSON.parse(text) as Partial<Omit<FlameRun, 'root'>> & { format?: string; root?: PlainNode };
-  const { format, scenario, operations, root, threads } = parsed;
-  if (format !== FORMAT || scenario === undefined || operations === undefined || root === undefined) {
+  const { format, scenario, unit, operations, root, threads } = parsed;
+  if (
+    format !== FORMAT ||
+    scenario === undefined ||
+    unit === undefined ||
+    operations === undefined ||
+    root === undefined
+  ) {
     throw new RangeError('this is no run of `npm run flame -- SCENARIO --json FILE`');
   }
-  return { scenario, operations, root: rich(root), threads: threads ?? [] };
+  return { scenario, unit, operations, root: rich(root), threads: threads ?? [] };
 }
 
-function plain({ name, us, children }: FlameNode): PlainNode {
-  return { name, us, children: [...children.values()].map(plain) };
+function plain({ name, weight, children }: FlameNode): PlainNode {
+  return { name, weight, children: [...children.values()].map(plain) };
 }
 
-function rich({ name, us, children }: PlainNode): FlameNode {
-  return { name, us, children: new Map(children.map((child) => [child.name, rich(child)])) };
+function rich({ name, weight, children }: PlainNode): FlameNode {
+  return { name, weight, children: new Map(children.map((child) => [child.name, rich(child)])) };
 }

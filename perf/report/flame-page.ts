@@ -1,11 +1,14 @@
 // A flame graph as one page that needs nothing else: a row for each depth of the stacks, widths by time. A click on a
 // box makes it as wide as the page; a click on the first row goes back.
 
+import { formatSize } from '../units.js';
+
 export interface FlameNode {
   readonly name: string;
-  us: number;
+  /** Microseconds, or bytes in a graph of allocations. */
+  weight: number;
   /** In a differential graph: the same of the other run. */
-  otherUs?: number;
+  otherWeight?: number;
   readonly children: Map<string, FlameNode>;
 }
 
@@ -36,10 +39,17 @@ interface Box {
   readonly x: number;
 }
 
+export const BYTES_STYLE: FlameStyle = {
+  colour: ({ name }) => colourOf(name),
+  label: ({ name, weight }, root) => {
+    return `${name}: ${formatSize(Math.round(weight))}, ${((weight / Math.max(1, root.weight)) * 100).toFixed(2)} %`;
+  },
+};
+
 export const TIME_STYLE: FlameStyle = {
   colour: ({ name }) => colourOf(name),
-  label: ({ name, us }, root) => {
-    return `${name}: ${(us / 1000).toFixed(1)} ms, ${((us / Math.max(1, root.us)) * 100).toFixed(2)} %`;
+  label: ({ name, weight }, root) => {
+    return `${name}: ${(weight / 1000).toFixed(1)} ms, ${((weight / Math.max(1, root.weight)) * 100).toFixed(2)} %`;
   },
 };
 
@@ -68,10 +78,10 @@ ${table ?? ''}${graph}</section>`;
 
 function svg(root: FlameNode, style: FlameStyle): string {
   const boxes: Box[] = [];
-  place(root, { depth: 0, x: 0 }, root.us * SHARE_MIN, boxes);
+  place(root, { depth: 0, x: 0 }, root.weight * SHARE_MIN, boxes);
   const rows = 1 + boxes.reduce((deepest, { depth }) => Math.max(deepest, depth), 0);
   const height = rows * ROW;
-  const scaleX = WIDTH / Math.max(Number.MIN_VALUE, root.us);
+  const scaleX = WIDTH / Math.max(Number.MIN_VALUE, root.weight);
   const shapes = boxes.map((box) => shape(box, scaleX, root, style));
   return `<p class="hover"></p>
 <svg viewBox="0 0 ${WIDTH} ${height}" style="height: ${height}px" preserveAspectRatio="none">
@@ -83,14 +93,14 @@ function place(node: FlameNode, at: { depth: number; x: number }, least: number,
   boxes.push({ node, ...at });
   if (at.depth >= DEPTH_MAX) return;
   let { x } = at;
-  for (const child of [...node.children.values()].toSorted((left, right) => right.us - left.us)) {
-    if (child.us >= least && child.us > 0) place(child, { depth: at.depth + 1, x }, least, boxes);
-    x += child.us;
+  for (const child of [...node.children.values()].toSorted((left, right) => right.weight - left.weight)) {
+    if (child.weight >= least && child.weight > 0) place(child, { depth: at.depth + 1, x }, least, boxes);
+    x += child.weight;
   }
 }
 
 function shape({ node, depth, x }: Box, scaleX: number, root: FlameNode, style: FlameStyle): string {
-  const [left, wide, top] = [(x * scaleX).toFixed(2), (node.us * scaleX).toFixed(2), depth * ROW];
+  const [left, wide, top] = [(x * scaleX).toFixed(2), (node.weight * scaleX).toFixed(2), depth * ROW];
   const label = escapeXml(style.label(node, root));
   return `<g data-x="${left}" data-w="${wide}" data-label="${label}"><rect x="${left}" y="${top}" width="${wide}" height="${ROW}" fill="${style.colour(node, root)}"/><text y="${top + 13}">${escapeXml(node.name)}</text></g>`;
 }

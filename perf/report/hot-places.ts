@@ -1,6 +1,7 @@
 // Where each thread spent its time, by file of ours: what Node and V8 did on behalf of a file counts for it. Waiting is
 // left out of the shares.
 
+import { formatSize } from '../units.js';
 import type { FlameNode } from './flame-page.js';
 
 const SOURCE = / (\S+\.ts):\d+$/;
@@ -25,14 +26,14 @@ export function hotThreads(root: FlameNode): HotThread[] {
     const idleUs = places.get(IDLE) ?? 0;
     places.delete(IDLE);
     const sorted = [...places].toSorted(([, left], [, right]) => right - left);
-    return { thread: thread.name, busyUs: thread.us - idleUs, idleUs, places: sorted };
+    return { thread: thread.name, busyUs: thread.weight - idleUs, idleUs, places: sorted };
   });
 }
 
 function collect(node: FlameNode, place: string, places: Map<string, number>): void {
-  let own = node.us;
+  let own = node.weight;
   for (const child of node.children.values()) {
-    own -= child.us;
+    own -= child.weight;
     collect(child, placeOf(child.name) ?? place, places);
   }
   places.set(place, (places.get(place) ?? 0) + own);
@@ -46,6 +47,18 @@ function placeOf(name: string): string | undefined {
 
 export function isWaiting(name: string): boolean {
   return WAITING.test(name);
+}
+
+/** Of a graph of allocations: bytes of an operation. */
+export function formatAllocations(threads: readonly HotThread[], operations: number): string {
+  const sorted = threads.toSorted((left, right) => right.busyUs - left.busyUs).filter(({ busyUs }) => busyUs > 0);
+  const size = (bytes: number): string => formatSize(Math.round(bytes / Math.max(1, operations))).padStart(9);
+  return sorted
+    .map(({ thread, busyUs, places }) => {
+      const lines = places.slice(0, PLACES_SHOWN).map(([place, bytes]) => `  ${size(bytes)}  ${place}`);
+      return [`${thread}: ${size(busyUs).trim()} an operation`, ...lines].join('\n');
+    })
+    .join('\n');
 }
 
 export function formatHotThreads(threads: readonly HotThread[]): string {

@@ -1,4 +1,4 @@
-// CPU profiles as V8 gives them, merged into one tree of stacks. Places are those of the TypeScript, by source maps.
+// Profiles of processor time and of allocations as V8 gives them, merged into one tree of stacks. Places are those of the TypeScript, by source maps.
 
 import fs from 'node:fs';
 import { SourceMap } from 'node:module';
@@ -27,7 +27,7 @@ type Frame = CpuProfile['nodes'][number]['callFrame'];
 const maps = new Map<string, SourceMap | null>();
 
 export function flameNode(name: string): FlameNode {
-  return { name, us: 0, children: new Map() };
+  return { name, weight: 0, children: new Map() };
 }
 
 /** Adds a thread below the root: the time of each sample to every frame of its stack. */
@@ -49,12 +49,31 @@ export function addProfile(root: FlameNode, thread: string, profile: CpuProfile)
     // The time until the next sample is the sample's.
     const us = Math.max(0, profile.timeDeltas[index + 1] ?? 0);
     let node = top;
-    node.us += us;
+    node.weight += us;
     for (const name of stackOf(id)) {
       node = childOf(node, name);
-      node.us += us;
+      node.weight += us;
     }
   });
+}
+
+/** https://chromedevtools.github.io/devtools-protocol/tot/HeapProfiler/#type-SamplingHeapProfileNode */
+export interface HeapNode {
+  readonly callFrame: Frame;
+  readonly selfSize: number;
+  readonly children: readonly HeapNode[];
+}
+
+/** Adds what a thread allocated below the root; the first frame is V8's own root. */
+export function addHeap(root: FlameNode, thread: string, head: HeapNode): void {
+  const top = childOf(root, thread);
+  const add = (node: FlameNode, { selfSize, children }: HeapNode): number => {
+    let bytes = selfSize;
+    for (const child of children) bytes += add(childOf(node, frameName(child.callFrame)), child);
+    node.weight += bytes;
+    return bytes;
+  };
+  add(top, head);
 }
 
 /** Divides the idle time of a thread among what it waited for; the parts are in proportion to these. */
@@ -62,7 +81,8 @@ export function divideIdle(root: FlameNode, thread: string, waits: Readonly<Reco
   const idle = root.children.get(thread)?.children.get('(idle)');
   const whole = Object.values(waits).reduce((sum, us) => sum + us, 0);
   if (idle === undefined || whole === 0) return;
-  for (const [cause, us] of Object.entries(waits)) childOf(idle, `(waiting: ${cause})`).us += (us / whole) * idle.us;
+  for (const [cause, us] of Object.entries(waits))
+    childOf(idle, `(waiting: ${cause})`).weight += (us / whole) * idle.weight;
 }
 
 function childOf(node: FlameNode, name: string): FlameNode {

@@ -11,15 +11,15 @@ import { hotThreads } from '../../perf/report/hot-places.js';
 import { addProfile, divideIdle, flameNode } from '../../perf/report/profile.js';
 import { formatThreadTimes, threadTimes } from '../../perf/report/thread-times.js';
 
-const OPTIONS = { bodyBytes: 4096, clients: 8, processes: 1, seconds: 0.4, files: 30 };
+const OPTIONS = { unit: 'us' as const, bodyBytes: 4096, clients: 8, processes: 1, seconds: 0.4, files: 30 };
 
 function names(node: FlameNode): string[] {
   return [node.name, ...[...node.children.values()].flatMap(names)];
 }
 
 function assertSums(node: FlameNode): void {
-  const below = [...node.children.values()].reduce((sum, child) => sum + child.us, 0);
-  assert(below <= node.us * 1.0001, `${node.name}: ${node.us} us, its children ${below}`);
+  const below = [...node.children.values()].reduce((sum, child) => sum + child.weight, 0);
+  assert(below <= node.weight * 1.0001, `${node.name}: ${node.weight} us, its children ${below}`);
   for (const child of node.children.values()) assertSums(child);
 }
 
@@ -37,10 +37,10 @@ test('a profile becomes a tree in which each sample counts for its whole stack',
     timeDeltas: [5, 10, 20, 40],
   });
   const thread = root.children.get('meta/0');
-  assert.strictEqual(thread?.us, 70);
-  assert.strictEqual(thread.children.get('a')?.us, 30);
-  assert.strictEqual(thread.children.get('a')?.children.get('b')?.us, 20);
-  assert.strictEqual(thread.children.get('(idle)')?.us, 40);
+  assert.strictEqual(thread?.weight, 70);
+  assert.strictEqual(thread.children.get('a')?.weight, 30);
+  assert.strictEqual(thread.children.get('a')?.children.get('b')?.weight, 20);
+  assert.strictEqual(thread.children.get('(idle)')?.weight, 40);
   const [hot] = hotThreads(root);
   assert.strictEqual(hot?.busyUs, 30);
   assert.strictEqual(hot.idleUs, 40);
@@ -48,21 +48,21 @@ test('a profile becomes a tree in which each sample counts for its whole stack',
   assert.deepStrictEqual(hot.places, [['a', 30]]);
 });
 
-function node(name: string, us: number, children: readonly FlameNode[] = []): FlameNode {
-  return { name, us, children: new Map(children.map((child) => [child.name, child])) };
+function node(name: string, weight: number, children: readonly FlameNode[] = []): FlameNode {
+  return { name, weight, children: new Map(children.map((child) => [child.name, child])) };
 }
 
 function run(operations: number, threads: readonly FlameNode[]): FlameRun {
-  const us = threads.reduce((sum, thread) => sum + thread.us, 0);
-  return { scenario: 's', operations, root: node('all', us, threads), threads: [] };
+  const weight = threads.reduce((sum, thread) => sum + thread.weight, 0);
+  return { scenario: 's', unit: 'us', operations, root: node('all', weight, threads), threads: [] };
 }
 
 test('an idle thread is divided among what it says it waited for', () => {
   const root = node('all', 100, [node('meta/0', 100, [node('(idle)', 60), node('a', 40)])]);
   divideIdle(root, 'meta/0', { rings: 3, sockets: 1, disk: 0 });
   const idle = root.children.get('meta/0')!.children.get('(idle)')!;
-  assert.strictEqual(idle.children.get('(waiting: rings)')?.us, 45);
-  assert.strictEqual(idle.children.get('(waiting: sockets)')?.us, 15);
+  assert.strictEqual(idle.children.get('(waiting: rings)')?.weight, 45);
+  assert.strictEqual(idle.children.get('(waiting: sockets)')?.weight, 15);
   assert.strictEqual(hotThreads(root)[0]!.busyUs, 40);
 });
 
@@ -90,8 +90,8 @@ test('two runs are held against each other by operation, waiting left out', () =
     { place: 'meta: x/b.ts', before: 10, after: 0 },
   ]);
   const tree = paired(after, before);
-  assert.strictEqual(tree.us, 40);
-  assert.strictEqual(tree.otherUs, 51);
+  assert.strictEqual(tree.weight, 40);
+  assert.strictEqual(tree.otherWeight, 51);
   assertSums(tree);
   const page = flameDiffPage(before, readFlameRun(writeFlameRun(after)));
   assert(!/NaN|undefined/.test(page));
@@ -121,6 +121,18 @@ test('a loaded node shows the gateway, the meta and the block thread at work', a
   const page = runPage(loaded);
   assert(!/NaN|undefined/.test(page));
   assert(!/src=|href=/.test(page));
+});
+
+test('allocations are told by the place that makes them', async () => {
+  const run = await flame({ ...OPTIONS, unit: 'bytes', scenario: 's3-get' });
+  assertSums(run.root);
+  assert(
+    names(run.root).some((name) => / gateway\/s3\/\S+\.ts:\d+$/.test(name)),
+    'no allocation of the gateway',
+  );
+  const bytes = run.root.weight / run.operations;
+  assert(bytes > 100 && bytes < 1e6, `${bytes} bytes an operation`);
+  assert(!/NaN|undefined/.test(runPage(run)));
 });
 
 test('a loaded mount shows both of its ends', async () => {
