@@ -108,7 +108,7 @@ export interface DiskOwner {
   onDurable(name: string, bytes: Buffer): void;
   /** Whether the group of machines can do without what is on this disk. */
   mayDamage(): boolean;
-  /** Before a process writes. */
+  /** A write is under way from now on. */
   onIo(): void;
 }
 
@@ -202,7 +202,6 @@ export class Disk {
   }
 
   write(file: File, name: string, data: Uint8Array, position: number, process: Process, done: Done): void {
-    this.owner.onIo();
     if (!process.alive) return;
     const pending = { file, bytes: Buffer.from(data), position };
     this.pending.add(pending);
@@ -211,6 +210,7 @@ export class Disk {
       const error = this.complete(pending, name);
       process.happen(() => done(error));
     });
+    this.owner.onIo();
   }
 
   /** A process ends. Of what it had under way anything may have been done: by sectors if it was killed. */

@@ -43,7 +43,9 @@ function add(totals: Totals, outcome: Outcome): void {
 function summary(totals: Totals): string {
   const { seeds, broken, events, simulatedMs, entries, reads, startMs } = totals;
   const ms = performance.now() - startMs;
-  const pace = `${(ms / seeds).toFixed(1)} ms a seed, ${Math.round(events / ms)} events a ms`;
+  const { user, system } = process.cpuUsage();
+  const cpuMs = (user + system) / 1000;
+  const pace = `${(ms / seeds).toFixed(1)} ms and ${(cpuMs / seeds).toFixed(1)} ms of CPU a seed, ${Math.round(events / cpuMs)} events a ms`;
   const amount = `${Math.round(simulatedMs / 1000)} s simulated, ${entries} entries, ${reads} reads`;
   return `${seeds} seeds, ${broken === 0 ? 'all clean' : `${broken} broken`} (${pace}, ${amount})`;
 }

@@ -326,7 +326,7 @@ export class Node {
     });
   }
 
-  /** Before each write and each send: a process may end there. */
+  /** With each write under way, and before each send: a process may end there. */
   private io(): void {
     const { universe, process } = this;
     if (process !== undefined && universe.random.chance(universe.crashAtIo)) {

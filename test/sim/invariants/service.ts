@@ -92,7 +92,9 @@ export class BoundedQueues extends Invariant {
     if (core.uncommittedBytes > limits.raftUncommittedBytes + ENTRY_BYTES) {
       this.broken(`${where(member)}: ${core.uncommittedBytes} bytes are not committed`);
     }
-    const window = limits.raftUncommittedBytes + limits.raftInflightBytes + limits.raftMessageBytes + 2 * ENTRY_BYTES;
+    // Each answered heartbeat frees a place of a full window, as its answers may be lost: some windows, then, not one.
+    const sent = limits.raftInflightBytes + limits.raftMessageBytes + ENTRY_BYTES;
+    const window = limits.raftUncommittedBytes + 10 * sent;
     if (log.unhandedBytes > window) this.broken(`${where(member)}: ${log.unhandedBytes} bytes wait for the store`);
     if (reads.rounds.length > limits.raftReadRounds) this.broken(`${where(member)}: ${reads.rounds.length} rounds`);
     for (const [id, { inflights }] of tracker.progress) {
