@@ -106,6 +106,8 @@ const fromStatus: Partial<Record<Status, S3Code>> = {
   [Status.TIMEOUT]: 'ServiceUnavailable',
   [Status.NOT_LEADER]: 'ServiceUnavailable',
   [Status.CLOSED]: 'ServiceUnavailable',
+  // What was written may have been freed, and has to be sent again.
+  [Status.SESSION_ENDED]: 'ServiceUnavailable',
   [Status.NO_SUCH_GROUP]: 'NoSuchBucket',
   [Status.NO_SUCH_VOLUME]: 'NoSuchBucket',
   [Status.VOLUME_EXISTS]: 'BucketAlreadyExists',

@@ -143,7 +143,7 @@ class Server implements ExchangeServer {
     const known = s3ErrorOf(error);
     if (known === undefined) {
       const { method, path, requestId } = x;
-      this.service.log.error({ error, method, path, request: requestId }, 'a request failed unexpectedly');
+      this.service.log.error({ err: error, method, path, request: requestId }, 'a request failed unexpectedly');
     }
     x.sendError(known ?? new S3Error('InternalError'));
   }
@@ -151,7 +151,7 @@ class Server implements ExchangeServer {
   /** Answers a request whose head cannot even be taken apart. */
   private refuse(res: HttpResponse, error: unknown): void {
     const known = s3ErrorOf(error);
-    if (known === undefined) this.service.log.error({ error }, 'the head of a request could not be read');
+    if (known === undefined) this.service.log.error({ err: error }, 'the head of a request could not be read');
     res.writeStatus('400 Bad Request').end(undefined, true);
   }
 }

@@ -82,7 +82,7 @@ class ObjectStream implements Parked {
       }
     } catch (error) {
       if (!this.headSent) throw error;
-      this.service.log.error({ error, bucket: x.bucket, request: x.requestId }, 'a GET broke off in its body');
+      this.service.log.error({ err: error, bucket: x.bucket, request: x.requestId }, 'a GET broke off in its body');
       x.abandon();
     } finally {
       this.releasePiece();
