@@ -53,6 +53,14 @@ export interface AppliedState {
   logHash: number;
 }
 
+/** What a group's state machine needs of an engine: LMDB here, an ordered map in the simulation. */
+export interface GroupEngine extends View {
+  applied(): AppliedState;
+  apply(entries: readonly CommittedEntry[], from: AppliedState): AppliedState;
+  /** The rows as they are now, until it is released. */
+  snapshot(): View & { release(): void };
+}
+
 const PARTITION_KEY = keys.state('partition');
 
 /** The partition whose inodes a group makes; undefined before its first rows stand. */
@@ -71,7 +79,7 @@ function appliedState(view: View): AppliedState {
 }
 
 /** Rows as any thread reads them. Each thread opens an Engine of its own on a path; lmdb shares the map among them. */
-export class Engine implements View {
+export class Engine implements GroupEngine {
   private readonly database: Database;
   private readonly reader = new Reader();
   readonly pageSize: number;

@@ -13,7 +13,7 @@ import type { CommittedEntry, RaftGroup, StateMachine } from '../raft/interface.
 import { type Caller, Reply, refuse } from './caller.js';
 import { GroupContext, type ReadBlock } from './context.js';
 import { Dedupe } from './dedupe.js';
-import type { AppliedState, Engine } from './engine.js';
+import type { AppliedState, GroupEngine } from './engine.js';
 import { LongTransaction } from './long-transaction.js';
 import type { BoundOperation, MetaLogic } from './operation-table.js';
 import { FileQueues, hashOf } from './queues.js';
@@ -34,7 +34,7 @@ export interface GroupOptions {
   readonly id: number;
   /** The partition whose inodes the group makes. */
   readonly partition: number;
-  readonly engine: Engine;
+  readonly engine: GroupEngine;
   /** Whether this node may answer for the group without asking the others. */
   readonly holdsLease: () => boolean;
   readonly monotonic: Monotonic;
@@ -73,7 +73,7 @@ export class MetaGroup implements StateMachine {
   readonly sessions: Sessions;
   readonly context: GroupContext;
   readonly state: PendingState;
-  private readonly engine: Engine;
+  private readonly engine: GroupEngine;
   private readonly dedupe = new Dedupe();
   private readonly queues = new FileQueues<Waiting>();
   private readonly reader = new Reader();
@@ -273,6 +273,13 @@ export class MetaGroup implements StateMachine {
     this.drain();
   }
 
+  /** The engine was set to a snapshot. Who waits asks again, of another: this node follows. */
+  restored(): void {
+    assert(!this.leads, 'a leader is never set to a snapshot');
+    this.dropped(0);
+    this.at = this.engine.applied();
+  }
+
   private applyRows(entries: readonly CommittedEntry[]): AppliedState {
     try {
       return this.engine.apply(entries, this.at);
@@ -347,14 +354,17 @@ export class MetaGroup implements StateMachine {
       refuse(caller, Status.NOSPC, 'the disk has no room for metadata: delete something, or make room');
       return true;
     }
+    // Before a transaction begins: an answer may need one of its own, to be certain.
+    try {
+      if (this.answerRetry(caller)) return true;
+    } catch (error) {
+      this.fail(error, caller);
+      return true;
+    }
     const proposal = this.state.begin();
     this.onProposed = null;
     let body: Buffer;
     try {
-      if (this.answerRetry(caller)) {
-        this.state.rollback();
-        return true;
-      }
       this.encodeAnswer(operation, handler(this.state, request, this.context));
       if (proposal.keys.length === 0) {
         this.state.rollback();

@@ -2,6 +2,7 @@
 // state was behind it, by a reference of its own; and what somebody outside knows to be done.
 
 import type { Configuration } from '../../proto/raft/index.js';
+import type { FileOperation } from '../linearizability/index.js';
 import { decodeSwap, type Swap } from './kv-state.js';
 
 export interface Done {
@@ -19,6 +20,8 @@ export interface Done {
 export class History {
   /** By index, from 1. */
   private readonly entries: Done[] = [];
+  /** What was asked of a file system, and answered. */
+  readonly files: FileOperation[] = [];
   /** All up to here was acknowledged to, or seen by, somebody. */
   floor = 0;
   private readonly values = new Map<number, number>();
@@ -26,6 +29,8 @@ export class History {
   private readonly latest = new Map<number, number>();
   /** Operations that were proposed more than once. */
   retries = 0;
+
+  constructor(private readonly registers: boolean) {}
 
   get lastIndex(): number {
     return this.entries.length;
@@ -37,7 +42,7 @@ export class History {
 
   /** An entry that is applied for the first time by anybody. */
   add(term: number, payload: Buffer, behind: Pick<Done, 'hash' | 'configuration' | 'committedIn'>): Done {
-    const result = payload.length === 0 ? undefined : this.run(decodeSwap(payload));
+    const result = this.registers && payload.length > 0 ? this.run(decodeSwap(payload)) : undefined;
     const done = { term, payload: Buffer.from(payload), result, ...behind };
     this.entries.push(done);
     return done;

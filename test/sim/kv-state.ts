@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib';
 import type { Configuration } from '../../proto/raft/index.js';
 import { mix } from './random.js';
+import type { SimState } from './state.js';
 
 export interface Swap {
   readonly session: number;
@@ -49,7 +50,7 @@ interface Image {
   readonly sessions: readonly (readonly [number, number, number])[];
 }
 
-export class KvState {
+export class KvState implements SimState {
   index = 0;
   term = 0;
   /** Of all that it holds; equal states have equal hashes, whichever way they came about. */

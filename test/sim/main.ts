@@ -27,6 +27,8 @@ interface Totals {
   simulatedMs: number;
   entries: number;
   reads: number;
+  files: number;
+  undecided: number;
   startMs: number;
 }
 
@@ -37,16 +39,18 @@ function add(totals: Totals, outcome: Outcome): void {
   totals.simulatedMs += outcome.simulatedMs;
   totals.entries += outcome.entries;
   totals.reads += answered.lease + answered.index;
+  totals.files += answered.file;
+  totals.undecided += outcome.undecided;
   if (outcome.broken.length > 0) totals.broken++;
 }
 
 function summary(totals: Totals): string {
-  const { seeds, broken, events, simulatedMs, entries, reads, startMs } = totals;
+  const { seeds, broken, events, simulatedMs, entries, reads, files, undecided, startMs } = totals;
   const ms = performance.now() - startMs;
   const { user, system } = process.cpuUsage();
   const cpuMs = (user + system) / 1000;
   const pace = `${(ms / seeds).toFixed(1)} ms and ${(cpuMs / seeds).toFixed(1)} ms of CPU a seed, ${Math.round(events / cpuMs)} events a ms`;
-  const amount = `${Math.round(simulatedMs / 1000)} s simulated, ${entries} entries, ${reads} reads`;
+  const amount = `${Math.round(simulatedMs / 1000)} s simulated, ${entries} entries, ${reads} reads, ${files} file operations, ${undecided} histories undecided`;
   return `${seeds} seeds, ${broken === 0 ? 'all clean' : `${broken} broken`} (${pace}, ${amount})`;
 }
 
@@ -69,7 +73,17 @@ async function sayShortened(seed: number, outcome: Outcome): Promise<void> {
 
 async function runSeeds(next: () => number | undefined, failFast: boolean): Promise<boolean> {
   const startMs = performance.now();
-  const totals: Totals = { seeds: 0, broken: 0, events: 0, simulatedMs: 0, entries: 0, reads: 0, startMs };
+  const totals: Totals = {
+    seeds: 0,
+    broken: 0,
+    events: 0,
+    simulatedMs: 0,
+    entries: 0,
+    reads: 0,
+    files: 0,
+    undecided: 0,
+    startMs,
+  };
   for (let seed = next(); seed !== undefined; seed = next()) {
     const outcome = await runSeed(seed);
     add(totals, outcome);

@@ -20,14 +20,18 @@ import {
   snapshotPieceCodec,
 } from '../../proto/raft/index.js';
 import { OfsError, Status } from '../../proto/status.js';
+import { Checkpoints } from './checkpoints.js';
 import { Disk, LOG } from './disk.js';
 import { DurableLog, noteBatch } from './durable.js';
 import { ASSERTION, type Member } from './invariants/index.js';
-import type { KvState } from './kv-state.js';
-import { KvStore } from './kv-store.js';
-import { KvMachine } from './machine.js';
+import { KvMachine } from './kv-machine.js';
+import { KvState } from './kv-state.js';
+import type { Machine, MachineOptions } from './machine.js';
+import { MapEngine } from './map-engine.js';
+import { MetaMachine } from './meta-machine.js';
 import { MachineClock, Process } from './process.js';
 import type { Random } from './random.js';
+import type { SimState, StateKind } from './state.js';
 import { UNKNOWN, type Universe } from './universe.js';
 
 type Host = Awaited<ReturnType<typeof openRaftHost>>;
@@ -38,10 +42,12 @@ export class Node {
   readonly random: Random;
   /** What each group's disk says, by the observer. */
   readonly durable = new Map<number, DurableLog>();
-  readonly machines = new Map<number, KvMachine>();
+  readonly machines = new Map<number, Machine>();
   readonly members = new Map<number, Member>();
   process: Process | undefined;
   life = 0;
+  /** By how much its wall clock is wrong; it may jump. */
+  wallSkewMs = 0;
   paused = false;
   /** Its disk is damaged or gone: it will not come back. */
   lost = false;
@@ -60,7 +66,7 @@ export class Node {
   /** What is written to the log is this life's. */
   private counting = false;
   /** The states of the databases, as far as they are in the page cache. */
-  private readonly live = new Map<number, KvState>();
+  private readonly live = new Map<number, SimState>();
 
   constructor(
     readonly id: number,
@@ -128,6 +134,11 @@ export class Node {
     this.universe.replace(this);
   }
 
+  /** Whether a machine is that of the process that lives. */
+  living(machine: Machine): boolean {
+    return this.machines.get(machine.group) === machine;
+  }
+
   pause(): void {
     this.paused = true;
     this.process?.pause();
@@ -155,7 +166,8 @@ export class Node {
   leave(group: number): void {
     const { host, process } = this;
     const leases = this.leases;
-    if (host === undefined || process === undefined || leases === undefined || !this.members.has(group)) return;
+    if (this.opening || host === undefined || process === undefined || leases === undefined || !this.members.has(group))
+      return;
     this.universe.tell(this, `leaves group ${group}`);
     this.stays.set(group, (this.stays.get(group) ?? 0) + 1);
     this.leaving.add(group);
@@ -235,7 +247,8 @@ export class Node {
 
   private async openGroup(host: Host, group: number, process: Process, leases: LeaseReader): Promise<void> {
     const { options } = this.universe;
-    const store: KvStore = new KvStore({
+    const store: Checkpoints = new Checkpoints({
+      kind: kinds[options.machine],
       storage: this.disk.folder(`kv${group}/`, process),
       process,
       pieceBytes: 256,
@@ -247,23 +260,24 @@ export class Node {
     if (start === undefined) {
       // The files of a member that left: its log is gone already.
       this.live.delete(group);
+      if (this.stays.has(group)) this.durable.delete(group);
       await store.clear();
     }
     const initial = this.stays.has(group) ? UNKNOWN : this.initial;
     const state = await store.load(this.live.get(group), initial, start);
     if (!process.alive) return;
     this.live.set(group, state);
-    const machine = new KvMachine(group, state, {
+    const machine = this.makeMachine(group, state, {
       process,
       store,
       leases,
       checkpointEntries: options.checkpointEntries,
       earlyAnswers: options.earlyAnswers,
-      onApplied: (_, entry, result) => this.universe.applied(this.member(group), entry, result),
+      onApplied: (entry, result) => this.universe.applied(this.member(group), entry, result),
       onFailure: (error) => this.failed(process, error),
     });
     const handle = host.addGroup(group, machine, { member: this.memberIn(group) }) as GroupHandle;
-    machine.raft = handle;
+    machine.attach(handle);
     this.machines.set(group, machine);
     const { life } = this;
     const id = this.memberIn(group);
@@ -299,11 +313,20 @@ export class Node {
     return this.members.get(group)!; // it applies, so it is there
   }
 
-  private installed(group: number, state: KvState): void {
-    this.live.set(group, state);
+  private makeMachine(group: number, state: SimState, options: MachineOptions): Machine {
+    if (state instanceof KvState) return new KvMachine(group, state, options);
+    const { world } = this.universe;
+    return new MetaMachine(group, state as MapEngine, options, {
+      wallClock: () => 1.7e12 + this.wallSkewMs + world.nowUs / 1000,
+      promisesSettled: () => world.promisesSettled(),
+    });
+  }
+
+  private installed(group: number, state: SimState): void {
     const machine = this.machines.get(group);
     if (machine === undefined) return;
-    machine.state = state;
+    machine.become(state);
+    this.live.set(group, machine.state);
     this.universe.tell(this, `group ${group} is set to a snapshot at ${state.index}`);
     this.universe.invariants.installed(this.member(group));
   }
@@ -422,3 +445,8 @@ export class Node {
 function isTricky(kind: number): boolean {
   return kind === MessageKind.TIMEOUT_NOW || kind === MessageKind.READ_ANSWER || kind === MessageKind.SNAPSHOT;
 }
+
+const kinds: Readonly<Record<'kv' | 'meta', StateKind>> = {
+  kv: { empty: (configuration) => new KvState(configuration), decode: KvState.decode },
+  meta: { empty: (configuration) => new MapEngine(configuration), decode: MapEngine.decode },
+};

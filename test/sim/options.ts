@@ -40,6 +40,8 @@ export type FaultName = (typeof faultNames)[number];
 
 export interface Options {
   readonly seed: number;
+  /** What the groups hold: registers, or the metadata of a volume. */
+  readonly machine: 'kv' | 'meta';
   readonly voters: number;
   readonly spares: number;
   readonly groups: number;
@@ -96,6 +98,7 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
   const spares = random.pick([0, 1, 1, 2]);
   const electionTicks = random.between(4, 10);
   const rare = random.pick([0.001, 0.01, 0.05]);
+  const machine = random.chance(0.3) ? 'meta' : 'kv';
   const wanted = {
     voters,
     spares,
@@ -105,6 +108,7 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
   };
   return {
     seed,
+    machine,
     voters: narrowed.voters ?? wanted.voters,
     spares: narrowed.spares ?? wanted.spares,
     groups: narrowed.groups ?? wanted.groups,
@@ -142,8 +146,8 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
     heartbeatTicks: electionTicks >= 6 && random.chance(0.3) ? 2 : 1,
     quiesceTicks: random.pick([0, 0, 3, 10]),
     clockErrorPpm: random.pick([limits.raftClockErrorPpm, 20_000, 100_000]),
-    checkpointEntries: random.pick([5, 20, 100]),
-    thinkMs: random.pick([1, 20, 100]),
+    checkpointEntries: random.pick([machine === 'meta' ? 20 : 5, 20, 100]),
+    thinkMs: random.pick([machine === 'meta' ? 50 : 1, 20, 100]),
     reads: random.pick([0.2, 0.5]),
     onlyReads: random.pick([0, 0.4, 0.7]),
     earlyAnswers: random.chance(0.3),

@@ -1,9 +1,11 @@
 // Runs a seed: a storm, in which nothing wrong may happen, then calm, in which everything must come right.
 
+import { FileSession } from './file-session.js';
 import { ASSERTION, type Broken, type Member, PROGRESS } from './invariants/index.js';
+import { KvSession } from './kv-session.js';
 import { Operator } from './operator.js';
 import { type Narrowed, type Options, optionsOf, withLimits } from './options.js';
-import { Session } from './sessions.js';
+import type { Session } from './session.js';
 import { Storm } from './storm.js';
 import { Universe } from './universe.js';
 import { World } from './world.js';
@@ -22,7 +24,9 @@ export interface Outcome {
   /** Two runs with the same history have the same. */
   readonly hash: number;
   readonly entries: number;
-  readonly answered: { readonly swap: number; readonly lease: number; readonly index: number };
+  /** Histories of which nothing could be said within limits. */
+  readonly undecided: number;
+  readonly answered: Readonly<Session['answered']>;
 }
 
 export interface RunOptions {
@@ -45,9 +49,10 @@ export async function runSeed(seed: number, { narrowed = {}, tell }: RunOptions 
 
 async function runUniverse(universe: Universe): Promise<Outcome> {
   const { invariants, options, world } = universe;
+  const UsedBy = options.machine === 'kv' ? KvSession : FileSession;
   const sessions = Array.from(
     { length: options.sessions },
-    (_, at) => new Session(at + 1, 1 + (at % options.groups), universe),
+    (_, at) => new UsedBy(at + 1, 1 + (at % options.groups), universe),
   );
   const storm = new Storm(universe);
   const operator = new Operator(universe);
@@ -74,15 +79,15 @@ async function runUniverse(universe: Universe): Promise<Outcome> {
 
 function outcomeOf(universe: Universe, sessions: readonly Session[], healingTicks: number): Outcome {
   const { world, options, invariants } = universe;
-  const answered = { swap: 0, lease: 0, index: 0 };
+  const answered = { swap: 0, lease: 0, index: 0, file: 0 };
   let entries = 0;
   for (const session of sessions) {
-    for (const kind of ['swap', 'lease', 'index'] as const) answered[kind] += session.answered[kind];
+    for (const kind of ['swap', 'lease', 'index', 'file'] as const) answered[kind] += session.answered[kind];
   }
   for (const { history } of universe.groups.values()) entries += history.lastIndex;
   const { events, hash, nowUs } = world;
-  const { broken } = invariants;
-  return { options, broken, events, simulatedMs: nowUs / 1000, healingTicks, hash, entries, answered };
+  const { broken, undecided } = invariants;
+  return { options, broken, events, simulatedMs: nowUs / 1000, healingTicks, hash, entries, undecided, answered };
 }
 
 /** Waits for calm; says what is not so when it does not come. */

@@ -28,17 +28,17 @@ test('fresh seeds break no invariant and come to rest', async (t) => {
   const until = performance.now() + FRESH_MS;
   let seeds = 0;
   let events = 0;
-  const done = { swap: 0, lease: 0, index: 0 };
+  const done = { swap: 0, lease: 0, index: 0, file: 0 };
   while (performance.now() < until) {
     const seed = next(2 ** 31);
     const { broken, answered, ...outcome } = await runSeed(seed);
     assert.deepStrictEqual(broken, [], `npm run sim -- --seed ${seed}`);
-    for (const kind of ['swap', 'lease', 'index'] as const) done[kind] += answered[kind];
+    for (const kind of ['swap', 'lease', 'index', 'file'] as const) done[kind] += answered[kind];
     events += outcome.events;
     seeds++;
   }
   t.diagnostic(`${seeds} seeds, ${events} events, ${JSON.stringify(done)} answered`);
-  assert(done.swap > seeds && done.lease > 0 && done.index > 0);
+  assert(done.swap > seeds && done.lease > 0 && done.index > 0 && done.file > 0);
 });
 
 test('every fault is in some seeds and not in others', () => {
@@ -81,7 +81,8 @@ test('a broken run is shortened to the faults, members and time that it needs', 
       healingTicks: 1,
       hash: 1,
       entries: 1,
-      answered: { swap: 0, lease: 0, index: 0 },
+      undecided: 0,
+      answered: { swap: 0, lease: 0, index: 0, file: 0 },
     };
   };
   let seed = 1;

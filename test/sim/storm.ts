@@ -48,6 +48,7 @@ const blows: Partial<Record<FaultName, Blow>> = {
     const error = universe.options.clockErrorPpm / 1e6;
     const part = universe.random.pick([-1, 1, universe.random.below(2001) / 1000 - 1]);
     node.clock.setRate(1 + error * part);
+    if (universe.random.chance(0.5)) node.wallSkewMs = universe.random.between(-100_000, 100_000);
   },
   'full-disk': (universe, node) => {
     const { disk } = node;

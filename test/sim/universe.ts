@@ -23,6 +23,8 @@ export class Universe {
   readonly nodes = new Map<number, Node>();
   readonly groups = new Map<number, Group>();
   readonly invariants: Invariants;
+  /** Orders what sessions ask and hear. */
+  moments = 0;
   readonly operations = { count: 0, next: (): number => ++this.operations.count };
   crashAtIo: number;
   healed = false;
@@ -189,7 +191,7 @@ export class Universe {
     const { nodes } = this;
     return {
       id,
-      history: new History(),
+      history: new History(this.options.machine === 'kv'),
       *members() {
         for (const node of nodes.values()) {
           const member = node.running ? node.members.get(id) : undefined;

@@ -244,3 +244,21 @@ test('an apply that finds no space takes the reserve, and then only what frees s
   held.log.commit();
   await after;
 });
+
+test('a retry is answered without a lease, once the others have confirmed that this node leads', async (t) => {
+  const held = fresh(t);
+  const how = { session: 7, number: 1, window: 1 };
+  const first = held.ask(...create(held, 'f'), how);
+  held.log.commit();
+  const { attr } = await first;
+  held.lease.holds = false;
+  let answered = false;
+  const again = held.ask(...create(held, 'f'), how).then((answer) => {
+    answered = true;
+    return answer;
+  });
+  await turn();
+  assert.strictEqual(answered, false);
+  held.log.commit();
+  assert.deepStrictEqual((await again).attr, attr);
+});

@@ -4,6 +4,7 @@ import type { CommittedEntry } from '../../../node/raft/index.js';
 import type { Message } from '../../../proto/raft/index.js';
 import type { DurableLog } from '../durable.js';
 import { LeaderCompleteness, OneLeaderATerm, VotesOfAQuorum } from './elections.js';
+import { FilesLinearizable, WholeTree } from './files.js';
 import type { Acknowledged, Group, Invariant, Member, Read } from './invariant.js';
 import { CommitsOwnTerm, EntriesOnAQuorum, LogMatching, NeverBack, StateMachineSafety } from './logs.js';
 import { AnswersHold, BoundedQueues, ExclusiveLeases, IndexReads, LeaseReads, LeasesRest } from './service.js';
@@ -41,6 +42,8 @@ const modules = [
   LeasesRest,
   AnswersHold,
   BoundedQueues,
+  FilesLinearizable,
+  WholeTree,
 ] as const;
 
 /** Broken by what a process says of itself when it ends, and by what does not come to rest. */
@@ -115,6 +118,10 @@ export class Invariants {
 
   acknowledged(acknowledged: Acknowledged): void {
     for (const invariant of this.all) invariant.acknowledged?.(acknowledged);
+  }
+
+  get undecided(): number {
+    return this.all.reduce((sum, { undecided }) => sum + undecided, 0);
   }
 
   ends(): void {

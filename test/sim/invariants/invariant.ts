@@ -6,7 +6,7 @@ import type { CommittedEntry } from '../../../node/raft/index.js';
 import type { Message } from '../../../proto/raft/index.js';
 import type { DurableLog } from '../durable.js';
 import type { History } from '../history.js';
-import type { KvState } from '../kv-state.js';
+import type { SimState } from '../state.js';
 
 /** One member of one group in one life of its process. */
 export interface Member {
@@ -15,7 +15,7 @@ export interface Member {
   /** Which life of the node's process this is. */
   readonly life: number;
   readonly core: Readonly<Raft>;
-  readonly state: KvState;
+  readonly state: SimState;
   readonly durable: DurableLog;
   /** Whether other threads of its process may read at this moment. */
   leased(): boolean;
@@ -52,6 +52,8 @@ export interface Acknowledged {
 
 export abstract class Invariant {
   abstract readonly name: string;
+  /** What it could not decide within its limits. */
+  undecided = 0;
   constructor(
     protected readonly groups: ReadonlyMap<number, Group>,
     private readonly onBroken: (invariant: string, what: string) => void,

@@ -11,21 +11,22 @@ import type {
   WalStorage,
 } from '../../node/raft/index.js';
 import type { Configuration } from '../../proto/raft/index.js';
-import { KvState } from './kv-state.js';
 import type { Process } from './process.js';
+import type { SimState, StateKind } from './state.js';
 
 const CHECKPOINT = 'checkpoint';
 const RECEIVED = 'received';
 const NEW = 'new.tmp';
 const ARRIVING = 'arriving.tmp';
 
-export interface KvStoreOptions {
+export interface CheckpointsOptions {
   readonly storage: WalStorage;
   readonly process: Process;
+  readonly kind: StateKind;
   /** Of a piece of a file. */
   readonly pieceBytes: number;
   /** The state machine becomes this. */
-  readonly onInstalled: (state: KvState) => void;
+  readonly onInstalled: (state: SimState) => void;
 }
 
 function write(file: WalFile, bytes: Buffer, position: number): Promise<void> {
@@ -40,13 +41,13 @@ function readAll(file: WalFile): Buffer {
   return bytes;
 }
 
-export class KvStore implements SnapshotStore {
+export class Checkpoints implements SnapshotStore {
   newest: SnapshotInfo | null = null;
   private file: WalFile | undefined;
   /** Changes of the directory, one after another. */
   private work: Promise<void> = Promise.resolve();
 
-  constructor(private readonly options: KvStoreOptions) {}
+  constructor(private readonly options: CheckpointsOptions) {}
 
   /** Nothing of it is wanted any more. */
   async clear(): Promise<void> {
@@ -55,18 +56,22 @@ export class KvStore implements SnapshotStore {
   }
 
   /** What a start finds. `live`: what the process before it left in the page cache, if that is still there. */
-  async load(live: KvState | undefined, configuration: Configuration, start: GroupStart | undefined): Promise<KvState> {
+  async load(
+    live: SimState | undefined,
+    configuration: Configuration,
+    start: GroupStart | undefined,
+  ): Promise<SimState> {
     const { storage } = this.options;
     const names = await storage.list();
     for (const name of [NEW, ARRIVING]) if (names.includes(name)) await storage.remove(name);
     if (names.includes(RECEIVED)) await this.settleReceived(start);
     const checkpoint = await this.loadCheckpoint();
-    const state = live ?? checkpoint ?? new KvState(configuration);
+    const state = live ?? checkpoint ?? this.options.kind.empty(configuration);
     return checkpoint !== undefined && start !== undefined && state.index < start.index ? checkpoint : state;
   }
 
   /** Takes a checkpoint of the state as it is now. Resolves with its index, 0 if there is a newer one. */
-  checkpoint(state: KvState): Promise<number> {
+  checkpoint(state: SimState): Promise<number> {
     const bytes = state.encode();
     const { index, term, configuration } = state;
     return this.serially(async () => {
@@ -75,7 +80,8 @@ export class KvStore implements SnapshotStore {
       const file = await storage.create(NEW);
       await this.fill(file, bytes);
       const written = await storage.open(NEW);
-      if (KvState.decode(readAll(written)) === undefined) throw new Error('a checkpoint does not read as written');
+      if (this.options.kind.decode(readAll(written)) === undefined)
+        throw new Error('a checkpoint does not read as written');
       await storage.rename(NEW, CHECKPOINT);
       this.take(written, { index, term, configuration, bytes: bytes.length });
       return index;
@@ -106,7 +112,7 @@ export class KvStore implements SnapshotStore {
       const { storage } = this.options;
       const file = await storage.open(RECEIVED);
       const bytes = readAll(file);
-      const state = KvState.decode(bytes);
+      const state = this.options.kind.decode(bytes);
       if (state === undefined || state.index !== snapshot.index)
         throw new Error('what was received is not what was checked');
       await storage.rename(RECEIVED, CHECKPOINT);
@@ -119,17 +125,17 @@ export class KvStore implements SnapshotStore {
 
   private async settleReceived(start: GroupStart | undefined): Promise<void> {
     const { storage } = this.options;
-    const state = KvState.decode(readAll(await storage.open(RECEIVED)));
+    const state = this.options.kind.decode(readAll(await storage.open(RECEIVED)));
     const named = state !== undefined && start?.index === state.index && start.term === state.term;
     if (named) await storage.rename(RECEIVED, CHECKPOINT);
     else await storage.remove(RECEIVED);
   }
 
-  private async loadCheckpoint(): Promise<KvState | undefined> {
+  private async loadCheckpoint(): Promise<SimState | undefined> {
     const { storage } = this.options;
     if (!(await storage.list()).includes(CHECKPOINT)) return undefined;
     const file = await storage.open(CHECKPOINT);
-    const state = KvState.decode(readAll(file));
+    const state = this.options.kind.decode(readAll(file));
     if (state === undefined) throw Object.assign(new Error('the checkpoint is damaged'), { damaged: true });
     const { index, term, configuration } = state;
     this.take(file, { index, term, configuration, bytes: file.sizeBytes });
@@ -162,7 +168,7 @@ class Receiving implements SnapshotWriter {
   private discarded = false;
 
   constructor(
-    private readonly options: KvStoreOptions,
+    private readonly options: CheckpointsOptions,
     private readonly snapshot: SnapshotInfo,
     private readonly serially: (work: () => Promise<void>) => Promise<void>,
   ) {}
@@ -180,7 +186,7 @@ class Receiving implements SnapshotWriter {
     const finishing = this.serially(async () => {
       const { storage } = this.options;
       if (this.discarded) throw new Error('not wanted any more');
-      const state = KvState.decode(readAll(await storage.open(ARRIVING)));
+      const state = this.options.kind.decode(readAll(await storage.open(ARRIVING)));
       const { index, term } = this.snapshot;
       if (state?.index !== index || state.term !== term) throw new Error('not the snapshot that was announced');
       await storage.rename(ARRIVING, RECEIVED);
