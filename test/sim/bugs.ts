@@ -20,6 +20,7 @@ function bug(name: string, ...edits: readonly (readonly [file: string, from: str
 const CORE = 'node/raft/core';
 const DRIVER = 'node/raft/driver';
 const WAL = 'node/raft/wal';
+const META = 'node/meta';
 const SIM = 'test/sim';
 
 const elections: readonly Bug[] = [
@@ -53,11 +54,11 @@ const elections: readonly Bug[] = [
     'if (asksForVote(message) && raft.supportsLeader && !askedByLeader(raft, message))',
     'if (false)',
   ]),
-  bug('a late word to stand for election is heeded', [
-    `${CORE}/transfer`,
-    'message.term === raft.term + 1 && message.context > raft.round',
-    'message.context > 0',
-  ]),
+  bug(
+    'a late word to stand for election is heeded',
+    [`${CORE}/transfer`, 'message.term === raft.term + 1 && message.context > raft.round', 'message.context > 0'],
+    [`${CORE}/transfer`, 'raft.silent || message.context <= raft.round', 'raft.silent'],
+  ),
   bug('the old majority is ignored while membership changes', [
     `${CORE}/quorum`,
     'return isJoint(configuration) ? Math.min(incoming, majorityReached(configuration.outgoing, reachedBy)) : incoming',
@@ -107,13 +108,13 @@ const logs: readonly Bug[] = [
     'announced(raft)',
   ]),
   bug(
-    'an acknowledgement of the store counts for entries that took the place of its own',
-    [`${CORE}/steps`, 'message.term !== raft.term || !raft.log.stored', '!raft.log.stored'],
+    'what is committed is applied before it is on the own disk',
     [
       `${CORE}/log`,
-      'if (index > this.handed || index < this.firstIndex - 1 || this.term(index) !== term)',
-      'if (index > this.lastIndex)',
+      'return this.applying < Math.min(this.committed, this.stable);',
+      'return this.applying < this.committed;',
     ],
+    [`${CORE}/log`, 'const to = Math.min(this.committed, this.stable);', 'const to = this.committed;'],
   ),
   bug('a leader tells a commit index that it has not applied', [
     `${CORE}/heartbeat`,
@@ -248,11 +249,40 @@ const machines: readonly Bug[] = [
     'state.index = image.index;',
     'state.index = Math.max(1, image.index - 1);',
   ]),
-  bug(
-    'a received snapshot is not checked',
-    [`${SIM}/kv-state`, 'if (crc32(body) !== bytes.readUInt32LE(0))\n            return undefined;', ''],
-    [`${DRIVER}/snapshots`, 'if (piece.offset !== writer.received) {', 'if (false) {'],
-  ),
+  bug('a snapshot counts as whole before it is', [
+    `${DRIVER}/snapshots`,
+    'else if (writer.received < piece.bytes)',
+    'else if (false)',
+  ]),
 ];
 
-export const bugs: readonly Bug[] = [...elections, ...logs, ...reads, ...stores, ...machines];
+const metadata: readonly Bug[] = [
+  bug('a retry is not looked up', [`${META}/dedupe`, 'if (row !== undefined)', 'if (false)']),
+  bug('a leader without a lease reads without asking', [
+    `${META}/group`,
+    'if (this.options.holdsLease())',
+    'if (true)',
+  ]),
+  bug('an answer leaves before what it saw is certain', [
+    `${META}/group`,
+    'const newest = this.newest() ?? this.barrier();',
+    'const newest = undefined;',
+  ]),
+  bug('a scan does not see what is proposed', [
+    `${META}/transaction`,
+    'if (pending.key === undefined || pending.key >= end) {',
+    'if (true) {',
+  ]),
+  bug('a directory that is moved is not counted where it goes', [
+    `${META}/operations/rename`,
+    'edit.touch(parents.target).nlink++;',
+    '',
+  ]),
+  bug('what was dropped with the leadership stays in sight', [
+    `${META}/group`,
+    'this.state.dropped(proposal);\n            lost',
+    'lost',
+  ]),
+];
+
+export const bugs: readonly Bug[] = [...elections, ...logs, ...reads, ...stores, ...machines, ...metadata];
