@@ -8,7 +8,7 @@ import { type Attr, Mode } from '../../proto/meta/index.js';
 import { Errno } from '../../proto/status.js';
 import { HEADER } from './answerer.js';
 import type { Context, Handler, Request } from './context.js';
-import { DirectoryHandle, type Found } from './directory-handle.js';
+import { DirectoryHandle, type EntryPage } from './directory-handle.js';
 import { ErrnoError } from './errors.js';
 
 /** `.` and `..` come first; entry n stands at offset n + DOTS. */
@@ -32,7 +32,7 @@ class Listing {
     private readonly inode: number,
     readonly buffer: Buffer,
     private readonly limit: number,
-    private readonly plus: boolean,
+    readonly plus: boolean,
   ) {}
 
   /** False: no room. */
@@ -44,11 +44,14 @@ class Listing {
     return true;
   }
 
-  entry(found: Found): boolean {
-    const { name, attr } = found.entry;
+  /** An entry of a page, by its number. */
+  entry(page: EntryPage, number: number): boolean {
+    const entry = page.entries![number - page.first]!; // the page is at hand
+    const { name } = entry;
     if (!this.fits(name)) return false;
+    const attr = 'attr' in entry ? entry.attr : null;
     if (this.plus) {
-      if (this.isCurrent(found)) {
+      if (attr !== null && this.isCurrent(page, attr)) {
         this.context.answer.putEntry(this.buffer, this.position, attr);
         this.position += entryOut.bytes;
         this.told.push(attr);
@@ -56,18 +59,19 @@ class Listing {
         this.withoutAttributes();
       }
     }
+    const { inode, mode } = 'attr' in entry ? entry.attr : entry;
     this.position = writeDirent(this.buffer, this.position, name, {
-      inode: this.context.nodes.nodeOf(attr.inode),
-      offset: found.number + DOTS + 1,
-      type: (attr.mode & Mode.TYPE) >> TYPE_SHIFT,
+      inode: this.context.nodes.nodeOf(inode),
+      offset: number + DOTS + 1,
+      type: (mode & Mode.TYPE) >> TYPE_SHIFT,
     });
     return true;
   }
 
-  private isCurrent({ entry, clock, readAtMs }: Found): boolean {
+  private isCurrent({ clock, readAtMs }: EntryPage, { inode }: Attr): boolean {
     const { nodes, times } = this.context;
     if (performance.now() - readAtMs > Math.min(times.attributeMs, times.entryMs)) return false;
-    return nodes.isCurrent(this.inode, clock) && nodes.isCurrent(entry.attr.inode, clock);
+    return nodes.isCurrent(this.inode, clock) && nodes.isCurrent(inode, clock);
   }
 
   private fits(name: string): boolean {
@@ -94,9 +98,11 @@ async function fill(context: Context, handle: DirectoryHandle, listing: Listing,
     offset = DOTS;
   }
   for (let number = offset - DOTS; ; ) {
-    const found = handle.peek(number) ?? (await handle.load(number));
-    if (found === undefined || !listing.entry(found)) return;
-    number = found.number + 1;
+    const page = handle.peek(number) ?? (await handle.load(number, listing.plus));
+    if (page === undefined) return;
+    const end = page.first + page.entries!.length; // the page is at hand
+    for (number = Math.max(number, page.first); number < end; number++) if (!listing.entry(page, number)) return;
+    number = page.first + page.count;
   }
 }
 

@@ -4,28 +4,27 @@
 
 import type { ByteString } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
-import type { DirectoryEntry, Vfs } from '../vfs/interface.js';
+import type { DirectoryEntry, NameEntry, Vfs } from '../vfs/interface.js';
 import type { NodeTable } from './nodes.js';
 
-interface Page {
+/** What was read at once. */
+export interface EntryPage {
   /** Number of its first entry. */
   readonly first: number;
+  /** Numbers given to its entries. */
   readonly count: number;
-  /** What `readdir` is given to read it again. */
-  readonly after: ByteString;
-  readonly cursor: ByteString;
-  readonly end: boolean;
-  entries: DirectoryEntry[] | null;
+  /** With attributes, or names alone. Null: dropped, and read again when it is asked for. */
+  entries: readonly DirectoryEntry[] | readonly NameEntry[] | null;
   /** The clock of changes, and the time, when it was read. */
   clock: number;
   readAtMs: number;
 }
 
-export interface Found {
-  readonly number: number;
-  readonly entry: DirectoryEntry;
-  readonly clock: number;
-  readonly readAtMs: number;
+interface Page extends EntryPage {
+  /** What `readdir` is given to read it again. */
+  readonly after: ByteString;
+  readonly cursor: ByteString;
+  readonly end: boolean;
 }
 
 export class DirectoryHandle {
@@ -52,28 +51,31 @@ export class DirectoryHandle {
     this.keptEntries = 0;
   }
 
-  /** Entry `number` if it is at hand. */
-  peek(number: number): Found | undefined {
+  /** The page of entry `number`, if it is at hand. */
+  peek(number: number): EntryPage | undefined {
     const page = this.pageOf(number);
-    const entry = page?.entries?.[number - page.first];
-    return entry && { number, entry, clock: page!.clock, readAtMs: page!.readAtMs };
+    return page !== undefined && number - page.first < (page.entries?.length ?? 0) ? page : undefined;
   }
 
-  /** Reads until entry `from` is at hand, or the first behind it if that is gone; undefined when there is none. */
-  async load(from: number): Promise<Found | undefined> {
+  /**
+   * Reads until entry `from` is at hand, or the first behind it if that is gone, with or without attributes; answers its
+   * page, undefined when there is none.
+   */
+  async load(from: number, attributes: boolean): Promise<EntryPage | undefined> {
     let number = from;
     for (;;) {
       const found = this.peek(number);
       if (found !== undefined) return found;
       const dropped = this.pageOf(number);
       if (dropped !== undefined) {
-        if (dropped.entries === null) await this.reload(dropped);
+        if (dropped.entries === null) await this.reload(dropped, attributes);
         if (number - dropped.first >= dropped.entries!.length) number = dropped.first + dropped.count;
         continue;
       }
       const last = this.pages.at(-1);
       if (last?.end) return undefined;
-      await this.append(last === undefined ? '' : last.cursor, last === undefined ? 0 : last.first + last.count);
+      const [after, first] = last === undefined ? ['', 0] : [last.cursor, last.first + last.count];
+      await this.append(after, first, attributes);
     }
   }
 
@@ -81,10 +83,14 @@ export class DirectoryHandle {
     return this.pages.findLast((page) => page.first <= number && number < page.first + page.count);
   }
 
-  private async append(after: ByteString, first: number): Promise<void> {
+  private read(after: ByteString, limit: number, attributes: boolean) {
+    return attributes ? this.vfs.readdir(this.inode, after, limit) : this.vfs.readNames(this.inode, after, limit);
+  }
+
+  private async append(after: ByteString, first: number, attributes: boolean): Promise<void> {
     const clock = this.nodes.now;
     const readAtMs = performance.now();
-    const { entries, cursor, end } = await this.vfs.readdir(this.inode, after, limits.fuseDirectoryPageEntries);
+    const { entries, cursor, end } = await this.read(after, limits.fuseDirectoryPageEntries, attributes);
     this.pages.push({ first, count: entries.length, after, cursor, end, entries, clock, readAtMs });
     this.keptEntries += entries.length;
     for (let index = 0; this.keptEntries > limits.fuseDirectoryEntries && index < this.pages.length - 1; index++) {
@@ -99,10 +105,10 @@ export class DirectoryHandle {
   }
 
   /** Reads a dropped page again; it may be shorter now. */
-  private async reload(page: Page): Promise<void> {
+  private async reload(page: Page, attributes: boolean): Promise<void> {
     page.clock = this.nodes.now;
     page.readAtMs = performance.now();
-    const { entries } = await this.vfs.readdir(this.inode, page.after, page.count);
+    const { entries } = await this.read(page.after, page.count, attributes);
     page.entries = entries;
     this.keptEntries += entries.length;
     for (const other of this.pages) {

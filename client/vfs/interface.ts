@@ -26,12 +26,21 @@ export interface DirectoryEntry {
   attr: Attr;
 }
 
-export interface DirectoryPage {
-  entries: DirectoryEntry[];
+/** An entry as a listing of names has it; `mode` is its type and permissions. */
+export interface NameEntry {
+  name: ByteString;
+  inode: number;
+  mode: number;
+}
+
+export interface Page<Entry> {
+  entries: Entry[];
   /** Give it as `after` for the next page. */
   cursor: ByteString;
   end: boolean;
 }
+
+export type DirectoryPage = Page<DirectoryEntry>;
 
 /** What `lookupNear` finds: the entry of the name, and all entries between it and the cursor. */
 export interface Neighbourhood extends DirectoryPage {
@@ -68,6 +77,8 @@ export interface Vfs {
   rename(parent: number, name: ByteString, newParent: number, newName: ByteString, flags: number): Promise<Renamed>;
   link(inode: number, parent: number, name: ByteString): Promise<Attr>;
   readdir(inode: number, after: ByteString, limit: number): Promise<DirectoryPage>;
+  /** The same without attributes, for who only wants to know what there is. */
+  readNames(inode: number, after: ByteString, limit: number): Promise<Page<NameEntry>>;
   statfs(): Promise<{ files: number; usedBytes: number; totalBytes: number; freeBytes: number }>;
   xattrGet(inode: number, name: ByteString): Promise<Uint8Array>;
   xattrSet(inode: number, name: ByteString, value: Uint8Array, flags: number): Promise<void>;

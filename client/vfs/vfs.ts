@@ -18,7 +18,9 @@ import type {
   Credentials,
   DirectoryPage,
   FileHandle,
+  NameEntry,
   Neighbourhood,
+  Page,
   Renamed,
   SetAttributes,
   Vfs,
@@ -171,6 +173,10 @@ class ChannelVfs implements Vfs {
     const page = await this.ask('readdir', { inode, after, limit });
     for (const entry of page.entries) entry.attr = this.seen(entry.attr);
     return page;
+  }
+
+  readNames(inode: number, after: ByteString, limit: number): Promise<Page<NameEntry>> {
+    return this.ask('readNames', { inode, after, limit });
   }
 
   async statfs(): Promise<{ files: number; usedBytes: number; totalBytes: number; freeBytes: number }> {

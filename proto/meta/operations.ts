@@ -37,6 +37,7 @@ export const XattrFlag = { CREATE: 1, REPLACE: 2 } as const;
 
 const entry = struct({ name, attr: attrCodec });
 
+const namedInode = struct({ name, inode: u53, mode: u32 });
 /** All of the only block of a file, with the CRC-32 by which whoever uses it checks it. */
 const inlined = struct({ block: u53, crc: u32, bytes: bytes(limits.inlineBytes) });
 
@@ -98,6 +99,13 @@ const inodeOperations = {
     11,
     { inode: u53, after: byteString(limits.keyBytes + 1), limit: u32 },
     { entries: list(entry, limits.readdirEntries), end: bool, cursor: byteString(limits.keyBytes + 1) },
+  ),
+  /** As `readdir`, names and types alone. */
+  readNames: operation(
+    'read',
+    22,
+    { inode: u53, after: byteString(limits.keyBytes + 1), limit: u32 },
+    { entries: list(namedInode, limits.readdirEntries), end: bool, cursor: byteString(limits.keyBytes + 1) },
   ),
   /**
    * For an open: attributes and the first chunks; STALE when the inode has no name and `held` is false. A file of at most

@@ -19,7 +19,7 @@ import type { ReadHandler, View } from '../view.js';
 import { type Edit, entriesChanged, madeByHand } from './edit.js';
 import type { EditHandler } from './handler.js';
 import { checkMayMake, locate, locateIn, noEntry, type Place, requireIn } from './places.js';
-import { decodeRow, isNameless, type Node, readLink, requireDirectory, withoutObject } from './store.js';
+import { decodeRow, dentryHead, isNameless, type Node, readLink, requireDirectory, withoutObject } from './store.js';
 
 const NO_OBJECT = new Uint8Array(0);
 
@@ -171,19 +171,23 @@ function entryBytes(name: ByteString, attr: Attr | null): number {
   return name.length + 160 + (attr === null ? limits.symlinkBytes : attr.target.length);
 }
 
-interface ScannedEntry {
+const NAME_BYTES = 16;
+
+interface Scanned<T> {
+  /** As it stands in the key: with a `/` behind a directory's name. */
   placed: ByteString;
-  dentry: Dentry;
+  row: T;
 }
 
 /** Dentries of a directory behind `after`, at most `limit`, within half a frame. */
-function scanEntries(
+function scanEntries<T>(
   view: View,
-  inode: number,
-  after: ByteString,
-  limit: number,
-): { rows: ScannedEntry[]; end: boolean } {
-  const rows: ScannedEntry[] = [];
+  range: { inode: number; after: ByteString; limit: number },
+  read: (value: Buffer) => T,
+  bytesOf: (placed: ByteString, row: T) => number,
+): { rows: Scanned<T>[]; end: boolean } {
+  const { inode, after, limit } = range;
+  const rows: Scanned<T>[] = [];
   let bytes = 0;
   let end = true;
   const start = after === '' ? keys.directory(inode) : `${keys.fileDentry(inode, after)}\0`;
@@ -193,20 +197,25 @@ function scanEntries(
       return false;
     }
     const placed = key.slice(DENTRY_NAME_AT);
-    const dentry = decodeRow(dentryCodec, value);
-    if (dentry.attr !== null) withoutObject(dentry.attr);
-    rows.push({ placed, dentry });
-    bytes += entryBytes(placed, dentry.attr);
+    const row = read(value);
+    rows.push({ placed, row });
+    bytes += bytesOf(placed, row);
     return true;
   });
   return { rows, end };
+}
+
+function readEntry(value: Buffer): Dentry {
+  const dentry = decodeRow(dentryCodec, value);
+  if (dentry.attr !== null) withoutObject(dentry.attr);
+  return dentry;
 }
 
 /**
  * Which of the files have a directory of their name beside them. The row of that directory lies behind the file's: on
  * the page, or, for the few names with which the last row begins, perhaps beyond it.
  */
-function twinsOf(view: View, inode: number, rows: readonly ScannedEntry[]): Set<ByteString> {
+function twinsOf(view: View, inode: number, rows: readonly Scanned<unknown>[]): Set<ByteString> {
   const twins = new Set<ByteString>();
   const last = rows[rows.length - 1]?.placed ?? '';
   const files = new Set<ByteString>();
@@ -219,29 +228,51 @@ function twinsOf(view: View, inode: number, rows: readonly ScannedEntry[]): Set<
   return twins;
 }
 
-export const readdir: ReadHandler<'readdir'> = (view, { inode, after, limit }) => {
-  requireDirectory(view, inode);
+/** What a listing asks for, within what one may. */
+function rangeOf({ inode, after, limit }: { inode: number; after: ByteString; limit: number }) {
   const most = Math.min(limit, limits.readdirEntries);
   if (most === 0) throw new OfsError(Status.INVAL, 'a page of a directory needs room for an entry');
-  return pageOf(view, inode, after, most);
+  return { inode, after, limit: most };
+}
+
+export const readdir: ReadHandler<'readdir'> = (view, request) => {
+  requireDirectory(view, request.inode);
+  return pageOf(view, rangeOf(request));
 };
+
+export const readNames: ReadHandler<'readNames'> = (view, request) => {
+  const { inode, after } = request;
+  requireDirectory(view, inode);
+  const { rows, end } = scanEntries(view, rangeOf(request), dentryHead, (placed) => placed.length + NAME_BYTES);
+  const twins = twinsOf(view, inode, rows);
+  const entries = rows.map(({ placed, row }) => {
+    const mode = row.mode === 0 ? linkedAttr(view, row.inode).mode : row.mode;
+    return { name: shownOf(placed, { inode: row.inode, mode }, twins), inode: row.inode, mode };
+  });
+  return { entries, end, cursor: rows[rows.length - 1]?.placed ?? after };
+};
+
+function shownOf(placed: ByteString, entry: Pick<Attr, 'inode' | 'mode'>, twins: ReadonlySet<ByteString>): ByteString {
+  const name = placed.endsWith('/') ? placed.slice(0, -1) : placed;
+  return showName(name, { inode: entry.inode, twin: !isDirectory(entry) && twins.has(name) });
+}
 
 /** The entry of a name and, whether it stands or not, what lies behind it. */
 export const lookupNear: ReadHandler<'lookupNear'> = (view, { parent, name, limit }) => {
   const { node } = locate(view, parent, name);
   if (node === undefined) requireDirectory(view, parent);
-  const page = pageOf(view, parent, name, Math.min(limit, limits.neighbours));
+  const page = pageOf(view, { inode: parent, after: name, limit: Math.min(limit, limits.neighbours) });
   return { attr: node?.attr ?? null, ...page };
 };
 
-function pageOf(view: View, inode: number, after: ByteString, most: number) {
-  const { rows, end } = scanEntries(view, inode, after, most);
+function pageOf(view: View, range: { inode: number; after: ByteString; limit: number }) {
+  const { inode, after } = range;
+  const { rows, end } = scanEntries(view, range, readEntry, (placed, { attr }) => entryBytes(placed, attr));
   const twins = twinsOf(view, inode, rows);
   const entries: { name: ByteString; attr: Attr }[] = [];
-  for (const { placed, dentry } of rows) {
-    const attr = dentry.attr ?? linkedAttr(view, dentry.link);
-    const name = placed.endsWith('/') ? placed.slice(0, -1) : placed;
-    entries.push({ name: showName(name, { inode: attr.inode, twin: !isDirectory(attr) && twins.has(name) }), attr });
+  for (const { placed, row } of rows) {
+    const attr = row.attr ?? linkedAttr(view, row.link);
+    entries.push({ name: shownOf(placed, attr, twins), attr });
   }
   return { entries, end, cursor: rows[rows.length - 1]?.placed ?? after };
 }

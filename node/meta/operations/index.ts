@@ -35,6 +35,7 @@ export const readHandlers = {
   lookupNear: entries.lookupNear,
   getattr: content.getattr,
   readdir: entries.readdir,
+  readNames: entries.readNames,
   open: content.open,
   chunkRead: content.chunkRead,
   xattrGet: xattrs.xattrGet,

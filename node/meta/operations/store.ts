@@ -70,6 +70,14 @@ export function dentryInode(value: Buffer): number {
   return reader.varint();
 }
 
+/** How a dentry row begins: the inode, and its mode where the row has the attributes (0: it is a hard link). */
+export function dentryHead(value: Buffer): { inode: number; mode: number } {
+  reader.reset(value);
+  const isLink = reader.byte() !== 0;
+  const inode = reader.varint();
+  return { inode, mode: isLink ? 0 : reader.varint() };
+}
+
 export function readLink(view: View, inode: number): Node | undefined {
   const key = keys.link(inode);
   const value = view.get(key);

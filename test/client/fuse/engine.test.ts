@@ -345,16 +345,19 @@ test('a directory of more entries than are kept is read whole, and read back fro
     await vfs.mknod(vfs.root, `f${String(index).padStart(6, '0')}`, 0o100644, 0, { uid: 0, gid: 0 });
   }
   const handle = new DirectoryHandle(vfs.root, vfs, new NodeTable(vfs.root));
+  const nameOf = async (number: number, attributes = number % 2 === 0): Promise<string | undefined> => {
+    const page = handle.peek(number) ?? (await handle.load(number, attributes));
+    return page?.entries?.[Math.max(0, number - page.first)]?.name;
+  };
   for (let number = 0; number < count; number++) {
-    const found = handle.peek(number) ?? (await handle.load(number));
-    assert.strictEqual(found?.entry.name, `f${String(number).padStart(6, '0')}`);
+    assert.strictEqual(await nameOf(number), `f${String(number).padStart(6, '0')}`);
   }
-  assert.strictEqual(await handle.load(count), undefined);
+  assert.strictEqual(await handle.load(count, true), undefined);
   assert.strictEqual(handle.peek(0), undefined, 'the first page is dropped');
   for (const number of [0, 17, 5000, 1, count - 1]) {
-    assert.strictEqual((await handle.load(number))?.entry.name, `f${String(number).padStart(6, '0')}`);
+    assert.strictEqual(await nameOf(number), `f${String(number).padStart(6, '0')}`);
   }
   await vfs.unlink(vfs.root, 'f000500');
   handle.rewind();
-  assert.strictEqual((await handle.load(500))?.entry.name, 'f000501');
+  assert.strictEqual(await nameOf(500), 'f000501');
 });

@@ -5,7 +5,9 @@ import type {
   Credentials,
   DirectoryPage,
   FileHandle,
+  NameEntry,
   Neighbourhood,
+  Page,
   Renamed,
   SetAttributes,
   Vfs,
@@ -197,6 +199,12 @@ export class MemoryVfs implements Vfs {
   async readdir(number: number, after: ByteString, limit: number): Promise<DirectoryPage> {
     await this.before('readdir');
     return this.page(number, after, limit);
+  }
+
+  async readNames(number: number, after: ByteString, limit: number): Promise<Page<NameEntry>> {
+    await this.before('readdir');
+    const { entries, ...rest } = this.page(number, after, limit);
+    return { entries: entries.map(({ name, attr }) => ({ name, inode: attr.inode, mode: attr.mode })), ...rest };
   }
 
   private page(number: number, after: ByteString, limit: number): DirectoryPage {

@@ -388,8 +388,11 @@ export class Run {
     this.compareItem(directory, path);
     const found = new Map<ByteString, number>();
     for (let after = '', end = false; !end; ) {
-      const page = this.world.call('readdir', { inode: directory.inode, after, limit: 1 + this.random.below(3) });
+      const request = { inode: directory.inode, after, limit: 1 + this.random.below(3) };
+      const page = this.world.call('readdir', request);
       for (const { name, attr } of page.entries) found.set(name, attr.inode);
+      const names = page.entries.map(({ name, attr: { inode, mode } }) => ({ name, inode, mode }));
+      assert.deepEqual(this.world.call('readNames', request), { ...page, entries: names });
       ({ end, cursor: after } = page);
     }
     assert.equal(found.size, directory.children.size, `entries of '${path}'`);
