@@ -47,6 +47,8 @@ function emptyTwin(value: Fields): Fields {
 
 /** What no behaviour depends on in a group that has no snapshots and never falls silent, or not above a bound. */
 const BOUNDED: Readonly<Record<string, number>> = { idleTicks: 0, behindTicks: 0, goal: 0, snapshotTicks: 0 };
+/** No two entries of one term and index differ behind these. */
+const SHOWN_BYTES = 40;
 const LEFT_OUT: ReadonlySet<string> = new Set(['storage', 'random']);
 
 export function coreText(raft: Raft): string {
@@ -62,7 +64,7 @@ function text(value: unknown): string {
   if (typeof value === 'boolean') return value ? 't' : 'f';
   if (value === null || value === undefined) return '-';
   if (typeof value === 'function') return '';
-  if (Buffer.isBuffer(value)) return `"${value.latin1Slice()}"`;
+  if (Buffer.isBuffer(value)) return `"${value.length}:${value.toString('latin1', 0, SHOWN_BYTES)}"`;
   if (Array.isArray(value)) return `[${value.map(text).join(',')}]`;
   if (value instanceof Map) {
     const items = [...value].map(([key, item]) => `${text(key)}:${text(item)}`);

@@ -1,10 +1,10 @@
 // Every state that can be reached within bounds. A state with the same members and past as another, more messages and
-// no more used up, can do all that the other can: so only those are kept that no other covers, and those with many
-// messages come first, to cover many. What is violated is told by the way to it; `shortest` goes by breadth, which takes
+// no more used up, can do all that the other can: so only those are kept that no other covers, and those come
+// first that lead to others, and have many messages, so that little is done again. What is violated is told by the way to it; `shortest` goes by breadth, which takes
 // longer and finds a short one.
 
 import type { Core } from './member.js';
-import { type Action, type Bounds, type Setting, Violation, World } from './world.js';
+import { type Action, type Bounds, covers, type Setting, Violation, World } from './world.js';
 
 export interface ExploreOptions {
   readonly core: Core;
@@ -36,8 +36,7 @@ export interface Report {
 
 interface Reached {
   readonly state: readonly number[];
-  /** A bit for some of its messages: what has a bit that another has not is not covered by it. */
-  readonly signature: number;
+  readonly content: Int32Array;
   readonly depth: number;
   readonly from: Reached | null;
   readonly action: Action | null;
@@ -103,25 +102,26 @@ class Exploration {
   private add(state: readonly number[], from: Reached | null, action: Action | null): void {
     const { world, reached } = this;
     const depth = from === null ? 0 : from.depth + 1;
-    const found: Reached = { state, signature: world.signature(state), depth, from, action, covered: false };
+    const found: Reached = { state, content: world.contentOf(state), depth, from, action, covered: false };
     const key = world.headOf(state);
     const others = reached.get(key) ?? [];
     if (others.length === 0) reached.set(key, others);
-    else if (others.some((other) => this.covers(other, found))) return;
+    else if (others.some((other) => covers(other.content, found.content))) return;
     let left = 0;
     for (const other of others) {
-      if (this.covers(found, other)) other.covered = true;
+      if (covers(found.content, other.content)) other.covered = true;
       else others[left++] = other;
     }
     this.kept += left + 1 - others.length;
     others.length = left;
     others.push(found);
     this.depth = Math.max(this.depth, depth);
-    this.queue.put(found, this.options.shortest === true ? depth : Math.max(0, MOST_MESSAGES - state.length));
+    this.queue.put(found, this.options.shortest === true ? depth : this.turnOf(state));
   }
 
-  private covers(left: Reached, right: Reached): boolean {
-    return (right.signature & ~left.signature) === 0 && this.world.covers(left.state, right.state);
+  /** The less progress and the more messages, the sooner. */
+  private turnOf(state: readonly number[]): number {
+    return this.world.progressOf(state) * MESSAGES + Math.max(0, MESSAGES - state.length);
   }
 
   private report(exhausted: boolean, violation: Report['violation']): Report {
@@ -142,7 +142,8 @@ class Exploration {
   }
 }
 
-const MOST_MESSAGES = 500;
+/** Messages in a state, nearly always at most. */
+const MESSAGES = 100;
 
 /** What was put with the least number comes first, of those the newest. */
 class Queue<T> {

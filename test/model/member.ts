@@ -31,6 +31,8 @@ export const EventKind = {
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
+/** Longer payloads are told apart by their length; the model's own proposals are shorter. */
+const SHOWN_BYTES = 10;
 const ELECTION_TICKS = 2;
 /** Ticks after which any member that may stand has done so. */
 const TIMEOUT_TICKS = 2 * ELECTION_TICKS;
@@ -92,6 +94,15 @@ export class Member {
   /** Entries of the log as the core has it, each as a text that tells it from any other. */
   get log(): readonly string[] {
     return entriesOf(this.raft).map(entryText);
+  }
+
+  /** A number that nearly all events raise, if they do anything. */
+  get progress(): number {
+    const { raft, disk } = this;
+    let matched = 0;
+    for (const { match, next } of raft.tracker.progress.values()) matched += match + next;
+    const { log } = raft;
+    return 20 * raft.term + 2 * raft.role + 2 * log.lastIndex + log.committed + log.stable + disk.applied + matched;
   }
 
   get hasWrites(): boolean {
@@ -242,7 +253,8 @@ function entriesOf(raft: Raft): readonly Entry[] {
 
 export function entryText({ term, kind, payload }: Entry): string {
   if (kind === EntryKind.EMPTY) return `${term}:`;
-  return `${term}:${kind === EntryKind.CONFIGURATION ? `c${payload.toString('hex')}` : payload.latin1Slice()}`;
+  if (kind === EntryKind.CONFIGURATION) return `${term}:c${payload.toString('hex')}`;
+  return `${term}:${payload.length > SHOWN_BYTES ? `${payload.length} bytes` : payload.latin1Slice()}`;
 }
 
 function writeText({ ready: { entries, hardState, stored }, promises }: Write): string {

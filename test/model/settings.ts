@@ -1,7 +1,8 @@
 // The groups that the model explores, and the bounds that it does it in.
 
 import type { Change } from '../../node/raft/core/index.js';
-import { type Configuration, type Entry, EntryKind } from '../../proto/raft/index.js';
+import { limits } from '../../proto/limits.js';
+import { type Configuration, type Entry, EntryKind, encodeConfiguration } from '../../proto/raft/index.js';
 import type { DiskState } from './disk.js';
 import type { Bounds, Setting } from './world.js';
 
@@ -24,9 +25,13 @@ export const bounds: Bounds = {
 
 const gone = (id: number): Change => ({ id, to: 'gone' });
 
-/** Logs by the terms of their entries. */
-function logOf(...terms: readonly number[]): Entry[] {
-  return terms.map((term, at) => ({ index: at + 1, term, kind: EntryKind.EMPTY, payload: Buffer.alloc(0) }));
+/** A log of one entry that fills a message, so that what follows it travels by itself. */
+function logOf(term: number): Entry[] {
+  return [{ index: 1, term, kind: EntryKind.NORMAL, payload: Buffer.alloc(limits.raftMessageBytes, `${term}`) }];
+}
+
+function configurationEntry(configuration: Configuration): Entry {
+  return { index: 1, term: 1, kind: EntryKind.CONFIGURATION, payload: encodeConfiguration(configuration) };
 }
 
 export const settings = {
@@ -73,6 +78,17 @@ export const settings = {
     ],
     changes: [],
     alike: [],
+  },
+  /** Two of three are going, and only the third knows. */
+  joint: {
+    configuration: configurationOf([1, 2, 3]),
+    disks: [
+      { term: 1, vote: 1, entries: [configurationEntry({ ...configurationOf([1]), outgoing: [1, 2, 3] })] },
+      { term: 1, vote: 1, entries: [] },
+      { term: 1, vote: 1, entries: [] },
+    ],
+    changes: [],
+    alike: [[2, 3]],
   },
 } as const satisfies Record<string, Setting>;
 

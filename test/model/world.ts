@@ -52,7 +52,7 @@ export interface Setting {
 
 type Budget = Exclude<keyof Bounds, 'terms' | 'entries'>;
 
-/** Where in a state's number of what was used up each of the bounds is counted, four bits each. */
+/** Where in a state's number of what was used up each of the bounds is counted, three bits each and one above. */
 const USED: { readonly [name in Budget]: number } = {
   timeouts: 0,
   beats: 4,
@@ -61,10 +61,13 @@ const USED: { readonly [name in Budget]: number } = {
   crashes: 16,
   delays: 20,
 };
-const USED_MAX = 15;
+const USED_MAX = 7;
+/** The highest bit of each count, which is 0. */
+const USED_GUARDS = 0x888888;
 
 interface Known extends Judged {
   readonly id: number;
+  readonly progress: number;
   /** By event: what came of it. */
   readonly outcomes: Map<number, Outcome>;
 }
@@ -160,6 +163,13 @@ export class World {
     }
   }
 
+  /** How far the members have come: nearly all steps raise it, so that few states come late that cover others. */
+  progressOf(state: readonly number[]): number {
+    let progress = 0;
+    for (let at = 0; at < this.size; at++) progress += this.members[state[at]!]!.progress;
+    return progress;
+  }
+
   /** Members and past. */
   headOf(state: readonly number[]): string {
     let head = '';
@@ -167,26 +177,17 @@ export class World {
     return head;
   }
 
-  signature(state: readonly number[]): number {
-    let bits = 0;
-    for (let place = this.size + FIXED; place < state.length; place++) bits |= 1 << (state[place]! & 31);
-    return bits;
-  }
-
-  /** Of states with the same head: whether the left has all messages of the right, and has used up no more. */
-  covers(left: readonly number[], right: readonly number[]): boolean {
-    if (left.length < right.length) return false;
-    const [used, most] = [left[this.size + 1]!, right[this.size + 1]!];
-    for (const shift of Object.values(USED))
-      if (((used >> shift) & USED_MAX) > ((most >> shift) & USED_MAX)) return false;
-    let at = this.size + FIXED;
-    for (let place = at; place < right.length; place++) {
-      const message = right[place]!;
-      while (at < left.length && left[at]! < message) at++;
-      if (left[at] !== message) return false;
-      at++;
+  /** Its messages as a set of bits, behind what was used up. */
+  contentOf(state: readonly number[]): Int32Array {
+    const first = this.size + FIXED;
+    const highest = state.length > first ? state[state.length - 1]! : 0; // in order
+    const content = new Int32Array(2 + (highest >> 5));
+    content[0] = state[first - 1]!; // what was used up
+    for (let place = first; place < state.length; place++) {
+      const message = state[place]!;
+      content[1 + (message >> 5)]! |= 1 << (message & 31);
     }
-    return true;
+    return content;
   }
 
   /**
@@ -321,7 +322,8 @@ export class World {
     if (known === undefined) {
       const { log } = member;
       const diskLog = member.disk.entries.map(entryText);
-      known = { member, id: this.members.length, log, diskLog, outcomes: new Map() };
+      const { progress } = member;
+      known = { member, id: this.members.length, log, diskLog, progress, outcomes: new Map() };
       this.members.push(known);
       this.memberIds.set(key, known);
     }
@@ -410,6 +412,14 @@ const UNANSWERED: ReadonlySet<number> = new Set([
   MessageKind.HEARTBEAT_ANSWER,
   MessageKind.TIMEOUT_NOW,
 ]);
+
+/** Of states with the same head, by their contents: whether the left has all that the right has, and used up no more. */
+export function covers(left: Int32Array, right: Int32Array): boolean {
+  if (left.length < right.length) return false;
+  if ((((right[0]! | USED_GUARDS) - left[0]!) & USED_GUARDS) !== USED_GUARDS) return false;
+  for (let at = 1; at < right.length; at++) if ((right[at]! & ~left[at]!) !== 0) return false;
+  return true;
+}
 
 function isDelivery(kind: EventKind): boolean {
   return kind === EventKind.DELIVER || kind === EventKind.DELIVER_LATE;
