@@ -6,8 +6,8 @@ import { rootInode } from '../../proto/ids.js';
 import { type Attr, metaOperations } from '../../proto/meta/index.js';
 import type { Operation } from '../../proto/operation.js';
 import { Status } from '../../proto/status.js';
-import { ask, sliceOf, writeOf } from '../linearizability/file-histories.js';
 import { type FileAnswer, type FileOperation, type FileRequest, UNKNOWN } from '../linearizability/index.js';
+import { ask, sliceOf, writeOf } from '../linearizability/requests.js';
 import type { MetaMachine } from './meta-machine.js';
 import { Session } from './session.js';
 
