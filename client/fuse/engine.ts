@@ -42,6 +42,10 @@ export class Engine implements IntakeTarget {
     return this.inFlight.size < limits.fuseRequestsInFlight;
   }
 
+  isBusy(): boolean {
+    return this.inFlight.size > 0;
+  }
+
   begin(arrival: Arrival): void {
     const { buffer, at, end } = arrival;
     const header = requestHeader.read(buffer, at, end);

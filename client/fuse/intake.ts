@@ -1,6 +1,7 @@
 // The engine's side of the device threads: takes requests out of their rings, in turns, and hands each to `begin`.
 // Stops taking while the engine has its bound of requests in flight; the rings fill, the threads wait, and the requests
-// stay with the kernel. Gives slots back when the engine is done with the payload in them.
+// stay with the kernel. Gives slots back when the engine is done with the payload in them. Looks on for a moment before it
+// sleeps, where requests follow each other closely.
 
 import assert from 'node:assert';
 import { Worker } from 'node:worker_threads';
@@ -31,8 +32,21 @@ export interface Arrival {
 export interface IntakeTarget {
   /** False while no more requests may be begun; then `Intake.resume` is called when that has changed. */
   mayBegin(): boolean;
+  /** Whether requests are begun and not answered. */
+  isBusy(): boolean;
   begin(arrival: Arrival): void;
 }
+
+/**
+ * How long the intake looks on after it has begun a request, a look per turn of the event loop: about what falling asleep,
+ * being rung and waking up cost both sides together. Only where all is answered already, from memory: the service takes
+ * longer, and may want this core. Measured with lookups answered from memory, by one process and by two: 0.62 and 0.70 of
+ * the time, 0.9 and 0.8 of the processor's time. Looking on after answers of the service too made those slower.
+ */
+const LINGER_MS = 0.05;
+/** How far requests in time make up for lingering in vain, and what each time in vain takes away. */
+const MOST_TRUST = 8;
+const LOST_TRUST = 2;
 
 export interface IntakeOptions {
   readonly descriptor: number;
@@ -132,6 +146,10 @@ export class Intake {
   /** Whether a turn is running or due. */
   private awake = false;
   private first = 0;
+  /** When requests were last begun. */
+  private lastMs = 0;
+  /** Above 0 where requests come within LINGER_MS of each other. */
+  private trust = 0;
 
   constructor(
     { descriptor, threads, flushWords }: IntakeOptions,
@@ -207,9 +225,20 @@ export class Intake {
       this.target.begin(thread.arrival());
       thread.consumer.release();
     }
-    if (budget === 0) setImmediate(this.turn);
+    if (budget === 0 || this.lingers(budget < limits.fuseRequestsPerTurn)) setImmediate(this.turn);
     else this.sleep();
   };
+
+  /** After each turn: whether to look again without sleeping. */
+  private lingers(tookAny: boolean): boolean {
+    const now = performance.now();
+    const isInTime = now - this.lastMs <= LINGER_MS;
+    if (!tookAny) return isInTime && this.trust > 0 && !this.target.isBusy();
+    this.trust = isInTime ? Math.min(MOST_TRUST, this.trust + 1) : Math.max(0, this.trust - LOST_TRUST);
+    this.lastMs = now;
+    // An answer from memory may need this turn to end: whether the target is busy shows in the next.
+    return this.trust > 0;
+  }
 
   private sleep(): void {
     this.bell.announce();
