@@ -147,7 +147,7 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
     quiesceTicks: random.pick([0, 0, 3, 10]),
     clockErrorPpm: random.pick([limits.raftClockErrorPpm, 20_000, 100_000]),
     checkpointEntries: random.pick([machine === 'meta' ? 20 : 5, 20, 100]),
-    thinkMs: random.pick([machine === 'meta' ? 50 : 1, 20, 100]),
+    thinkMs: random.pick([machine === 'meta' ? 50 : 3, 20, 100]),
     reads: random.pick([0.2, 0.5]),
     onlyReads: random.pick([0, 0.4, 0.7]),
     earlyAnswers: random.chance(0.3),

@@ -59,7 +59,8 @@ class Queue {
   }
 }
 
-const LIMIT_OF_EVENTS = 2_000_000;
+/** Several times what the busiest runs need. */
+const LIMIT_OF_EVENTS = 600_000;
 
 export class World {
   nowUs = 0;
