@@ -66,7 +66,9 @@ const blows: Partial<Record<FaultName, Blow>> = {
   },
   'remove-group': (universe, node) => {
     for (const group of universe.groups.keys()) {
-      if (universe.isForeign(node, group)) node.process?.happen(() => node.leave(group));
+      node.process?.happen(() => {
+        if (universe.isForeign(node, group)) node.leave(group);
+      });
     }
   },
   transfer: (universe, node) => {
