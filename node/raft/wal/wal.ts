@@ -73,8 +73,10 @@ export class Wal {
   private onReady: (() => void) | undefined;
   private onWritten: (() => void) | undefined;
   private readonly stagedDone = (): void => this.stagedWritten();
-  /** Groups whose entries before what is staged are needed by nobody once it is written. */
+  /** Groups whose entries before what is staged are needed by nobody once it is written, and not before. */
   private readonly forgotten: number[] = [];
+  /** Those of them that are removed. */
+  private readonly removed = new Map<number, GroupLog>();
   /** How often this log was opened, this time included. */
   starts = 0;
   startStaged = false;
@@ -232,7 +234,10 @@ export class Wal {
 
   stageRemoval(group: number): void {
     assert(!this.busy);
-    assert(this.groups.delete(group));
+    const log = this.groups.get(group);
+    assert(log !== undefined);
+    this.groups.delete(group);
+    this.removed.set(group, log);
     this.forgotten.push(group);
     writeMark(this.records, group, RecordKind.REMOVED);
     this.stagedRecords++;
@@ -341,6 +346,7 @@ export class Wal {
     const offset = segment.used;
     for (const group of this.forgotten) this.segments.forget(group);
     this.forgotten.length = 0;
+    if (this.removed.size > 0) this.removed.clear();
     for (let at = 0; at < this.stagedCount; at++) {
       const { log, index, term, offset: within, bytes } = this.staged[at]!;
       log.add(index, term, segment.place(offset + within + shift), bytes);
@@ -390,7 +396,7 @@ export class Wal {
     this.releasable = false;
     this.segments.release((segment) => {
       for (const [group, highest] of segment.highest) {
-        const log = this.groups.get(group);
+        const log = this.groups.get(group) ?? this.removed.get(group);
         if (log !== undefined && highest >= log.firstIndex) return true;
       }
       return false;

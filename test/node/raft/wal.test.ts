@@ -396,3 +396,88 @@ test('without room for a segment the log warns once, waits, and goes on when the
   await wal.close();
   assertEntries((await open(storage)).wal, index + 1);
 });
+
+test('a snapshot that takes the place of a log leaves nothing of it, over restarts and segments', async () => {
+  const storage = new MemoryStorage();
+  const { wal } = await open(storage);
+  for (let count = 0; count < 10; count++) await append(wal, [1]);
+  const log = groupOf(wal, 1);
+  log.term = 3;
+  log.reset(8, 3);
+  wal.stageReset(log);
+  wal.stageEntry(log, { index: 8, term: 3, kind: 0, payload: Buffer.alloc(10, 8) });
+  await commit(wal);
+  const check = (reader: Wal): void => {
+    const found = groupOf(reader, 1);
+    assert.deepStrictEqual([found.term, found.firstIndex, found.lastIndex], [3, 8, 8]);
+    assert.deepStrictEqual([found.entryTerm(7), found.entryTerm(8)], [3, 3]);
+    assert.strictEqual(reader.read(found, 8, 8, 1000)[0]?.payload.equals(Buffer.alloc(10, 8)), true);
+  };
+  check(wal);
+  check((await open(storage.copy())).wal);
+  // The old entries pin no segment, the new one does.
+  for (let count = 0; count < 200; count++) await append(wal, [2], 1000);
+  const other = groupOf(wal, 2);
+  other.keepFrom(other.lastIndex, 1);
+  wal.stageState(other);
+  await commit(wal);
+  check((await open(storage.copy())).wal);
+});
+
+test('a removal that waits for room frees no segment before it is written', async () => {
+  const storage = new MemoryStorage();
+  storage.capacityBytes = 3 * SEGMENT_BYTES;
+  const { wal } = await open(storage);
+  for (let count = 0; count < 3; count++) await append(wal, [2]);
+  while (storage.segment(1).length > 0 && wal.prepared > 1) await append(wal, [1], 1000);
+  await append(wal, [2]);
+  while (wal.hasRoom(2000) || !wal.full) {
+    if (wal.hasRoom(2000)) await append(wal, [1], 1000);
+    else await new Promise((resolve) => setImmediate(resolve));
+  }
+  const log = groupOf(wal, 1);
+  let reported = false;
+  wal.stageRemoval(2);
+  wal.stageEntry(log, { index: log.lastIndex + 1, term: 1, kind: 0, payload: Buffer.alloc(20_000) });
+  wal.commit(() => {
+    reported = true;
+  });
+  assert.strictEqual(wal.stalled, true);
+  log.keepFrom(log.lastIndex, 1);
+  const copies: MemoryStorage[] = [];
+  wal.relieve([log]);
+  for (let turns = 0; turns < 40; turns++) {
+    copies.push(storage.copy());
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.strictEqual(reported, false, 'group 2 needs the oldest segment until its removal is written');
+  for (const copy of copies) assert.strictEqual((await open(copy)).wal.group(2)?.lastIndex, 4);
+  storage.capacityBytes = 10 * SEGMENT_BYTES;
+  await until(() => reported, 'the batch that waited');
+  assert.strictEqual((await open(storage.copy())).wal.group(2), undefined);
+});
+
+test('what the last batch does not prove to be on disk is written again at the start', async () => {
+  const storage = await written(5);
+  const offsets = batchOffsets(storage);
+  const writes: number[] = [];
+  const write = storage.write.bind(storage);
+  storage.write = (pending, onWritten) => {
+    writes.push(pending.position);
+    write(pending, onWritten);
+  };
+  const { wal } = await open(storage);
+  assert.strictEqual(writes[0], offsets.at(-2));
+  assertEntries(wal, 5);
+});
+
+test('each start of a log has a number above those before it, once something was written in it', async () => {
+  const storage = new MemoryStorage();
+  for (const start of [1, 2, 3]) {
+    const { wal } = await open(storage);
+    assert.deepStrictEqual([wal.starts, wal.startStored], [start, false]);
+    await append(wal, [1], 30_000);
+    assert.strictEqual(wal.startStored, true);
+    await wal.close();
+  }
+});
