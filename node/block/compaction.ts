@@ -3,8 +3,6 @@
 // deleted meanwhile is entered, the new pair renamed over the old and the table published. A crash at any point leaves
 // the old pair or the new one. A volume in which damage is found is left as it is, so that it can be repaired.
 
-import fs from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   emptyNeedleHeader,
   INDEX_LINE_BYTES,
@@ -19,6 +17,7 @@ import {
 } from '../../proto/block/index.js';
 import { crc32c } from '../../proto/crc32c.js';
 import { limits } from '../../proto/limits.js';
+import { readUpToAsync, sleep, turn, writeAll, writeAllSync } from './disk.js';
 import {
   blocksDirectory,
   createVolumeFiles,
@@ -26,12 +25,7 @@ import {
   IndexFile,
   indexPath,
   nameVolumeFiles,
-  readUpToAsync,
-  removeFile,
-  syncDirectory,
   UNFINISHED,
-  writeAll,
-  writeAllSync,
 } from './files.js';
 import { IndexTable } from './index-table.js';
 import { needleVerifies } from './recovery.js';
@@ -39,11 +33,12 @@ import type { Volume, VolumeContext } from './volume.js';
 
 /** Slots copied between two turns of the event loop. */
 const SLOTS_PER_TURN = 16_384;
-const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export interface CompactionContext extends VolumeContext {
   /** Bytes per second; Infinity for no limit. */
   readonly compactBytesPerSecond: number;
+  /** Of 32 bits, never foreseen: what another file left on the disk must not verify. */
+  newCookie(): number;
   /** Whether the store is closing, so that a compaction ends before it is done. */
   stopping(): boolean;
   /** Told of each step, for tests that stop there. */
@@ -75,7 +70,7 @@ async function copyTable(volume: Volume, context: CompactionContext): Promise<In
   const table = IndexTable.make(context.arena, volume.liveNeedles, volume.cookie, 'exact');
   for (let from = 0; from < old.capacity; from += SLOTS_PER_TURN) {
     old.forEachLive(from, SLOTS_PER_TURN, (at) => table.insert(old.key(at), facts(old, at, old.offset(at))));
-    await pause();
+    await turn(context.clock);
   }
   return table;
 }
@@ -140,12 +135,12 @@ export async function compactVolume(volume: Volume, context: CompactionContext):
 }
 
 function beginCopy(volume: Volume, context: CompactionContext): Copy {
-  const cookie = newCookie();
+  const cookie = context.newCookie();
   const table = IndexTable.make(context.arena, volume.liveNeedles, cookie, 'exact');
   const superblock = { volume: volume.number, cookie, sealed: true, nextSequence: volume.nextSequence };
   try {
-    const { dataFd, indexFd } = createVolumeFiles(context.directory, superblock, UNFINISHED);
-    const index = new IndexFile(indexFd, INDEX_LINE_BYTES, cookie);
+    const { dataFd, indexFd } = createVolumeFiles(context.directory, superblock, UNFINISHED, context.disk);
+    const index = new IndexFile(indexFd, INDEX_LINE_BYTES, cookie, context.disk);
     context.step('created');
     return { cookie, dataFd, index, table, tail: SUPERBLOCK_BYTES, needles: 0 };
   } catch (error) {
@@ -154,20 +149,16 @@ function beginCopy(volume: Volume, context: CompactionContext): Copy {
   }
 }
 
-export function newCookie(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0]!;
-}
-
 function discard(volume: Volume, copy: Copy, context: CompactionContext): void {
-  fs.closeSync(copy.dataFd);
-  fs.closeSync(copy.index.fd);
+  context.disk.closeSync(copy.dataFd);
+  context.disk.closeSync(copy.index.fd);
   copy.table.free();
-  removeFile(dataPath(context.directory, volume.number) + UNFINISHED);
-  removeFile(indexPath(context.directory, volume.number) + UNFINISHED);
+  context.disk.removeSync(dataPath(context.directory, volume.number) + UNFINISHED);
+  context.disk.removeSync(indexPath(context.directory, volume.number) + UNFINISHED);
 }
 
 /** Offsets of the living needles in order; read again from their headers, so a number each is all that is kept. */
-async function livingOffsets(volume: Volume): Promise<Float64Array> {
+async function livingOffsets(volume: Volume, context: CompactionContext): Promise<Float64Array> {
   const table = volume.table;
   const offsets = new Float64Array(volume.liveNeedles);
   let count = 0;
@@ -175,21 +166,22 @@ async function livingOffsets(volume: Volume): Promise<Float64Array> {
     table.forEachLive(from, SLOTS_PER_TURN, (at) => {
       offsets[count++] = table.offset(at);
     });
-    await pause();
+    await turn(context.clock);
   }
   return offsets.subarray(0, count).sort();
 }
 
 /** Copies, throttled, what lived when it began; false when it ended before that. */
 async function copyNeedles(volume: Volume, copy: Copy, context: CompactionContext): Promise<boolean> {
-  const offsets = await livingOffsets(volume);
+  const offsets = await livingOffsets(volume, context);
   const window = Buffer.allocUnsafeSlow(limits.compactStepBytes + needleBytes(limits.blockBytes));
   let next = 0;
   while (next < offsets.length) {
     if (context.stopping()) return false;
-    const started = performance.now();
+    const startedUs = context.clock.nowUs();
     const start = offsets[next]!;
-    const bytes = await readUpToAsync(volume.fd, window, Math.min(window.length, volume.tail - start), start);
+    const length = Math.min(window.length, volume.tail - start);
+    const bytes = await readUpToAsync(context.disk, volume.fd, window, { length, position: start });
     const step = moveWindow(volume, copy, { window: window.subarray(0, bytes), start, offsets, next });
     if (step === null) {
       volume.damaged = true;
@@ -198,15 +190,15 @@ async function copyNeedles(volume: Volume, copy: Copy, context: CompactionContex
       );
       return false;
     }
-    await writeAll(context.disk, copy.dataFd, step.buffers, step.bytes, copy.tail);
+    await writeAll(context.disk, copy.dataFd, step.buffers, { bytes: step.bytes, position: copy.tail });
     await context.disk.fdatasync(copy.dataFd);
     copy.tail += step.bytes;
     copy.index.flush();
     next = step.next;
     context.step('copying');
     const dueMs = (1000 * (bytes + step.bytes)) / context.compactBytesPerSecond;
-    const restMs = dueMs - (performance.now() - started);
-    if (restMs >= 1 && next < offsets.length) await sleep(restMs);
+    const restMs = dueMs - (context.clock.nowUs() - startedUs) / 1000;
+    if (restMs >= 1 && next < offsets.length) await sleep(context.clock, restMs);
   }
   return true;
 }
@@ -282,7 +274,9 @@ async function finishCopy(
     copy.needles++;
     bytes += each;
   }
-  if (bytes > 0) writeAllSync(context.disk, copy.dataFd, [tombstones.subarray(0, bytes)], bytes, copy.tail);
+  if (bytes > 0) {
+    writeAllSync(context.disk, copy.dataFd, [tombstones.subarray(0, bytes)], { bytes, position: copy.tail });
+  }
   copy.tail += bytes;
   await context.disk.fdatasync(copy.dataFd);
   copy.index.flush();
@@ -294,14 +288,8 @@ async function finishCopy(
 /** Puts the new pair in place of the old, for this thread, for readers and for good. The volume is held. */
 function swap(volume: Volume, copy: Copy, context: CompactionContext): void {
   context.arena.change(volume.entry);
-  nameVolumeFiles(context.directory, volume.number, {
-    ...context.disk,
-    renameSync: (source, target) => {
-      context.disk.renameSync(source, target);
-      context.step('renamed');
-    },
-  });
-  syncDirectory(blocksDirectory(context.directory));
+  nameVolumeFiles(context.directory, volume.number, context.disk, () => context.step('renamed'));
+  context.disk.syncDirectorySync(blocksDirectory(context.directory));
   volume.replaceFiles({ ...copy, number: volume.number, sealed: true, nextSequence: volume.nextSequence });
   context.step('swapped');
 }
@@ -312,9 +300,9 @@ export function dropVolume(volume: Volume, context: CompactionContext): void {
   volume.table.free();
   volume.closeFiles();
   // An index without data would tell of a loss; data without index is read, and found to hold nothing.
-  removeFile(indexPath(context.directory, volume.number));
+  context.disk.removeSync(indexPath(context.directory, volume.number));
   context.step('dropping');
-  removeFile(dataPath(context.directory, volume.number));
-  syncDirectory(blocksDirectory(context.directory));
+  context.disk.removeSync(dataPath(context.directory, volume.number));
+  context.disk.syncDirectorySync(blocksDirectory(context.directory));
   volume.abandon();
 }

@@ -4,8 +4,6 @@
 // itself and again when the volume's generation moved (GC put another file in place).
 
 import { AssertionError } from 'node:assert';
-import fs from 'node:fs';
-import { promisify } from 'node:util';
 import {
   dataFits,
   emptyNeedleHeader,
@@ -22,7 +20,8 @@ import { blockVolume } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
 import { OfsError, Status } from '../../proto/status.js';
 import { Arena } from './arena.js';
-import { dataPath, readUpToAsync } from './files.js';
+import { type Clock, type Disk, readUpToAsync, systemClock, systemDisk, turn } from './disk.js';
+import { dataPath } from './files.js';
 import { IndexTable } from './index-table.js';
 
 const PIECE = limits.checksumPieceBytes;
@@ -31,10 +30,7 @@ const SMALL_NEEDLE = needleBytes(PIECE);
 const SCRATCH_BUFFERS = 2 * limits.blockReadsInFlight;
 const TRAILERS = 1024;
 /** How long a swap of files may keep a reader waiting. */
-const SWAP_WAIT_MS = 10_000;
-
-const readvAsync = promisify(fs.readv);
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const SWAP_WAIT_US = 10_000_000;
 
 /** Where a block's data lies, for a client on this machine; stands until the volume is compacted. */
 export interface BlockPlace {
@@ -75,8 +71,18 @@ export interface BlockReader {
   close(): void;
 }
 
-export function openBlockReader(options: { directory: string; arena: SharedArrayBuffer }): BlockReader {
-  return new ArenaReader(options.directory, new Arena(options.arena));
+export interface BlockReaderOptions {
+  /** Of the node. */
+  directory: string;
+  arena: SharedArrayBuffer;
+  /** For tests. */
+  disk?: Disk;
+  clock?: Clock;
+}
+
+export function openBlockReader(options: BlockReaderOptions): BlockReader {
+  const { directory, arena, disk = systemDisk, clock = systemClock } = options;
+  return new ArenaReader(directory, new Arena(arena), disk, clock);
 }
 
 /** A volume as this thread has it open. */
@@ -116,6 +122,8 @@ class ArenaReader implements BlockReader {
   constructor(
     private readonly directory: string,
     private readonly arena: Arena,
+    private readonly disk: Disk,
+    private readonly clock: Clock,
   ) {}
 
   readSync(block: number, offset: number, target: Buffer): boolean {
@@ -143,7 +151,7 @@ class ArenaReader implements BlockReader {
 
   private readSmallSync(needle: Needle, offset: number, target: Buffer): boolean {
     const bytes = needleBytes(needle.length);
-    if (fs.readSync(needle.view.fd, this.scratch, 0, bytes, needle.offset) !== bytes) return false;
+    if (this.disk.readSync(needle.view.fd, this.scratch, 0, bytes, needle.offset) !== bytes) return false;
     if (!this.isNeedle(this.scratch, needle)) return false;
     this.scratch.copy(target, 0, NEEDLE_HEADER_BYTES + offset, NEEDLE_HEADER_BYTES + offset + target.length);
     return true;
@@ -165,7 +173,8 @@ class ArenaReader implements BlockReader {
     const plan = this.plan(needle, offset, target, () => this.scratch);
     // Two partial pieces would need two buffers; the waiting path has them.
     if (plan.tail !== null && plan.head !== null) return false;
-    return fs.readvSync(needle.view.fd, plan.buffers, plan.position) === plan.bytes && this.planFits(plan, trailer);
+    const bytes = this.disk.readvSync(needle.view.fd, plan.buffers, plan.position);
+    return bytes === plan.bytes && this.planFits(plan, trailer);
   }
 
   async read(block: number, offset: number, target: Buffer): Promise<void> {
@@ -183,7 +192,8 @@ class ArenaReader implements BlockReader {
     const bytes = needleBytes(needle.length);
     const buffer = this.borrow();
     try {
-      if ((await readUpToAsync(needle.view.fd, buffer, bytes, needle.offset)) !== bytes) return false;
+      const place = { length: bytes, position: needle.offset };
+      if ((await readUpToAsync(this.disk, needle.view.fd, buffer, place)) !== bytes) return false;
       if (!this.isNeedle(buffer, needle)) return false;
       buffer.copy(target, 0, NEEDLE_HEADER_BYTES + offset, NEEDLE_HEADER_BYTES + offset + target.length);
       return true;
@@ -203,8 +213,8 @@ class ArenaReader implements BlockReader {
         borrowed.push(buffer);
         return buffer;
       });
-      const { bytesRead } = await readvAsync(needle.view.fd, plan.buffers, plan.position);
-      return bytesRead === plan.bytes && this.planFits(plan, trailer);
+      const bytes = await this.disk.readv(needle.view.fd, plan.buffers, plan.position);
+      return bytes === plan.bytes && this.planFits(plan, trailer);
     } finally {
       for (const buffer of borrowed) this.giveBack(buffer);
     }
@@ -261,7 +271,7 @@ class ArenaReader implements BlockReader {
     const bytes = trailerBytes(needle.length);
     const trailer = Buffer.alloc(bytes);
     const position = needle.offset + NEEDLE_HEADER_BYTES + needle.length;
-    if ((await readUpToAsync(needle.view.fd, trailer, bytes, position)) !== bytes) return null;
+    if ((await readUpToAsync(this.disk, needle.view.fd, trailer, { length: bytes, position })) !== bytes) return null;
     const { block: id, length, session } = needle;
     const header = { tombstone: false, blocks: 0, id, cookie: needle.view.cookie, length, session };
     writeNeedleHeader(this.headerBytes, 0, header);
@@ -299,7 +309,8 @@ class ArenaReader implements BlockReader {
       const start = range.length === 0 ? stop : first * PIECE;
       const data = allocate(stop - start).subarray(0, stop - start);
       const position = needle.offset + NEEDLE_HEADER_BYTES + start;
-      if ((await readUpToAsync(needle.view.fd, data, data.length, position)) !== data.length) return undefined;
+      const { length } = data;
+      if ((await readUpToAsync(this.disk, needle.view.fd, data, { length, position })) !== length) return undefined;
       needle.view.table.touch(needle.slot);
       const checksums = checksumsOf(trailer, first, pieceCount(data.length));
       return { start, blockLength: needle.length, checksums, data };
@@ -311,14 +322,15 @@ class ArenaReader implements BlockReader {
    * changed meanwhile, all is looked up again; the same twice from the same file is damage.
    */
   private async use<T>(block: number, action: Use<T>): Promise<T> {
-    const deadline = performance.now() + SWAP_WAIT_MS;
+    const deadlineUs = this.clock.nowUs() + SWAP_WAIT_US;
     let failedGeneration = -1;
     for (;;) {
       const view = this.view(blockVolume(block));
       if (view === null) {
         if (this.absent(blockVolume(block))) throw this.noVolume(block);
-        if (performance.now() > deadline) throw new OfsError(Status.TIMEOUT, `block ${block}: its volume is in change`);
-        await turn();
+        if (this.clock.nowUs() > deadlineUs)
+          throw new OfsError(Status.TIMEOUT, `block ${block}: its volume is in change`);
+        await turn(this.clock);
         continue;
       }
       const slot = view.table.find(block % VOLUME_KEYS);
@@ -348,7 +360,7 @@ class ArenaReader implements BlockReader {
       throw new OfsError(Status.IO, `reading ${dataPath(this.directory, view.volume)}: ${(error as Error).message}`);
     } finally {
       view.users--;
-      if (view.retired && view.users === 0) fs.closeSync(view.fd);
+      if (view.retired && view.users === 0) this.disk.closeSync(view.fd);
     }
   }
 
@@ -391,13 +403,13 @@ class ArenaReader implements BlockReader {
     if ((generation & 1) !== 0 || place.capacity === 0 || !this.still(volume, entry, generation)) return null;
     let fd: number;
     try {
-      fd = fs.openSync(dataPath(this.directory, volume), 'r');
+      fd = this.disk.openSync(dataPath(this.directory, volume), 'r');
     } catch (error) {
       if (!this.still(volume, entry, generation)) return null;
       throw new OfsError(Status.IO, `opening ${dataPath(this.directory, volume)}: ${(error as Error).message}`);
     }
     if (!this.still(volume, entry, generation)) {
-      fs.closeSync(fd);
+      this.disk.closeSync(fd);
       return null;
     }
     if (this.views.size >= limits.volumeFilesPerThread) this.retire(this.views.values().next().value!);
@@ -415,7 +427,7 @@ class ArenaReader implements BlockReader {
     if (view.retired) return;
     view.retired = true;
     if (this.views.get(view.volume) === view) this.views.delete(view.volume);
-    if (view.users === 0) fs.closeSync(view.fd);
+    if (view.users === 0) this.disk.closeSync(view.fd);
   }
 
   private borrow(): Buffer {

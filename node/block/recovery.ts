@@ -3,7 +3,6 @@
 // index are synced and agree, and appending may go on behind the last needle. Reads and repairs files; decides nothing
 // about tables.
 
-import fs from 'node:fs';
 import {
   dataFits,
   emptyIndexLine,
@@ -28,7 +27,8 @@ import {
 import { DecodeError } from '../../proto/codec.js';
 import { blobSequence, blockVolume } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
-import { type Disk, dataPath, IndexFile, indexPath, readUpTo, removeFile, syncDirectory, UNFINISHED } from './files.js';
+import { type Disk, readUpTo } from './disk.js';
+import { dataPath, IndexFile, indexPath, UNFINISHED } from './files.js';
 
 const LINES_PER_WRITE = 4096;
 
@@ -64,14 +64,15 @@ export function recoverVolume(
   disk: Disk,
   warn: (message: string) => void,
 ): RecoveredVolume {
-  const dataFd = fs.openSync(dataPath(directory, volume), 'r+');
+  const dataFd = disk.openSync(dataPath(directory, volume), 'r+');
   try {
-    const superblock = openSuperblock(directory, dataFd, volume, warn);
+    const superblock = openSuperblock(directory, dataFd, { volume, disk, warn });
     finishSwap(directory, superblock, disk);
-    const { lines, summary } = readIndex(indexPath(directory, volume), superblock, fs.fstatSync(dataFd).size);
-    return repair(directory, dataFd, { superblock, lines, summary }, warn);
+    const dataBytes = disk.sizeSync(dataFd);
+    const { lines, summary } = readIndex(indexPath(directory, volume), superblock, dataBytes, disk);
+    return repair(directory, dataFd, { superblock, lines, summary, dataBytes }, { disk, warn });
   } catch (error) {
-    fs.closeSync(dataFd);
+    disk.closeSync(dataFd);
     throw error;
   }
 }
@@ -79,11 +80,10 @@ export function recoverVolume(
 function openSuperblock(
   directory: string,
   dataFd: number,
-  volume: number,
-  warn: (message: string) => void,
+  { volume, disk, warn }: { volume: number; disk: Disk; warn: (message: string) => void },
 ): Superblock {
   const head = Buffer.alloc(SUPERBLOCK_BYTES);
-  const bytes = readUpTo(dataFd, head, SUPERBLOCK_BYTES, 0);
+  const bytes = readUpTo(disk, dataFd, head, { length: SUPERBLOCK_BYTES, position: 0 });
   try {
     const superblock = readSuperblock(head.subarray(0, bytes));
     if (superblock.volume !== volume) throw new DecodeError(`the superblock is that of volume ${superblock.volume}`);
@@ -91,16 +91,16 @@ function openSuperblock(
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     // The head of the index knows all of it that the needles need.
-    const cookie = cookieOfIndex(indexPath(directory, volume), volume);
+    const cookie = cookieOfIndex(indexPath(directory, volume), volume, disk);
     if (cookie === null) throw new DecodeError(`${dataPath(directory, volume)}: ${error.message}`);
     warn(`${dataPath(directory, volume)}: ${error.message}; taken from its index. Copy the volume to a sound disk.`);
     return { volume, cookie, sealed: true, nextSequence: 0 };
   }
 }
 
-function cookieOfIndex(file: string, volume: number): number | null {
-  if (!fs.existsSync(file)) return null;
-  const words = readWords(file, INDEX_LINE_BYTES);
+function cookieOfIndex(file: string, volume: number, disk: Disk): number | null {
+  if (!disk.existsSync(file)) return null;
+  const words = readWords(file, INDEX_LINE_BYTES, disk);
   const head = emptyIndexLine();
   if (words.length < INDEX_LINE_WORDS || !readIndexLine(words, 0, head, 0)) return null;
   return head.kind === IndexKind.HEAD && head.key === volume ? head.length : null;
@@ -110,33 +110,38 @@ function cookieOfIndex(file: string, volume: number): number | null {
 function finishSwap(directory: string, superblock: Superblock, disk: Disk): void {
   const index = indexPath(directory, superblock.volume);
   const unfinished = index + UNFINISHED;
-  if (!fs.existsSync(unfinished)) return;
-  if (cookieOfIndex(unfinished, superblock.volume) === superblock.cookie) {
+  if (!disk.existsSync(unfinished)) return;
+  if (cookieOfIndex(unfinished, superblock.volume, disk) === superblock.cookie) {
     disk.renameSync(unfinished, index);
-    syncDirectory(directoryOf(index));
+    disk.syncDirectorySync(directoryOf(index));
   }
-  removeFile(unfinished);
+  disk.removeSync(unfinished);
 }
 
 function directoryOf(file: string): string {
   return file.slice(0, file.lastIndexOf('/'));
 }
 
-function readWords(file: string, most: number): Int32Array {
-  const fd = fs.openSync(file, 'r');
+function readWords(file: string, most: number, disk: Disk): Int32Array {
+  const fd = disk.openSync(file, 'r');
   try {
-    const bytes = Math.min(most, fs.fstatSync(fd).size);
+    const bytes = Math.min(most, disk.sizeSync(fd));
     const words = new Int32Array(Math.floor(bytes / INDEX_LINE_BYTES) * INDEX_LINE_WORDS);
-    readUpTo(fd, Buffer.from(words.buffer), words.byteLength, 0);
+    readUpTo(disk, fd, Buffer.from(words.buffer), { length: words.byteLength, position: 0 });
     return words;
   } finally {
-    fs.closeSync(fd);
+    disk.closeSync(fd);
   }
 }
 
 /** The index up to its first line that does not verify, or that the data file cannot hold; and what that tells. */
-function readIndex(file: string, superblock: Superblock, dataBytes: number): { lines: Lines; summary: Summary } {
-  const words = fs.existsSync(file) ? readWords(file, Number.MAX_SAFE_INTEGER) : new Int32Array(0);
+function readIndex(
+  file: string,
+  superblock: Superblock,
+  dataBytes: number,
+  disk: Disk,
+): { lines: Lines; summary: Summary } {
+  const words = disk.existsSync(file) ? readWords(file, Number.MAX_SAFE_INTEGER, disk) : new Int32Array(0);
   const total = words.length / INDEX_LINE_WORDS;
   const summary: Summary = {
     tail: SUPERBLOCK_BYTES,
@@ -164,18 +169,17 @@ function readIndex(file: string, superblock: Superblock, dataBytes: number): { l
 function repair(
   directory: string,
   dataFd: number,
-  known: { superblock: Superblock; lines: Lines; summary: Summary },
-  warn: (message: string) => void,
+  known: { superblock: Superblock; lines: Lines; summary: Summary; dataBytes: number },
+  { disk, warn }: { disk: Disk; warn: (message: string) => void },
 ): RecoveredVolume {
-  const { superblock, lines, summary } = known;
-  const dataBytes = fs.fstatSync(dataFd).size;
-  const scanned = scanNeedles(dataFd, summary.tail, dataBytes, superblock);
+  const { superblock, lines, summary, dataBytes } = known;
+  const scanned = scanNeedles(disk, dataFd, { from: summary.tail, to: dataBytes }, superblock);
   for (const line of scanned) advance(summary, line);
   reportDamage(directory, lines, scanned, superblock, warn);
   // What lies behind the last needle is a torn tail, or the zeros written ahead: cut, so that nothing of it returns.
-  if (dataBytes > summary.tail) fs.ftruncateSync(dataFd, summary.tail);
-  fs.fsyncSync(dataFd);
-  const index = repairIndex(indexPath(directory, superblock.volume), superblock, lines, scanned);
+  if (dataBytes > summary.tail) disk.ftruncateSync(dataFd, summary.tail);
+  disk.fsyncSync(dataFd);
+  const index = repairIndex(indexPath(directory, superblock.volume), superblock, { lines, scanned }, disk);
   return {
     superblock,
     dataFd,
@@ -230,14 +234,19 @@ function reportDamage(
 }
 
 /** Leaves an index of exactly the trusted lines and those found, synced when anything had to be changed. */
-function repairIndex(file: string, superblock: Superblock, lines: Lines, scanned: readonly IndexLine[]): IndexFile {
-  const fd = fs.openSync(file, fs.existsSync(file) ? 'r+' : 'w+');
+function repairIndex(
+  file: string,
+  superblock: Superblock,
+  { lines, scanned }: { lines: Lines; scanned: readonly IndexLine[] },
+  disk: Disk,
+): IndexFile {
+  const fd = disk.openSync(file, disk.existsSync(file) ? 'r+' : 'w+');
   try {
     const keep = lines.trusted * INDEX_LINE_BYTES;
-    const index = new IndexFile(fd, keep, superblock.cookie);
-    const changed = fs.fstatSync(fd).size !== keep || scanned.length > 0 || lines.trusted === 0;
+    const index = new IndexFile(fd, keep, superblock.cookie, disk);
+    const changed = disk.sizeSync(fd) !== keep || scanned.length > 0 || lines.trusted === 0;
     if (!changed) return index;
-    fs.ftruncateSync(fd, keep);
+    disk.ftruncateSync(fd, keep);
     if (lines.trusted === 0) {
       index.add({
         ...emptyIndexLine(),
@@ -252,11 +261,11 @@ function repairIndex(file: string, superblock: Superblock, lines: Lines, scanned
       if (at % LINES_PER_WRITE === LINES_PER_WRITE - 1) index.flush();
     }
     index.flush();
-    fs.fsyncSync(fd);
+    disk.fsyncSync(fd);
     index.unsynced = 0;
     return index;
   } catch (error) {
-    fs.closeSync(fd);
+    disk.closeSync(fd);
     throw error;
   }
 }
@@ -265,9 +274,14 @@ function repairIndex(file: string, superblock: Superblock, lines: Lines, scanned
  * Every needle in [from, to) of a data file that verifies with its data, going on behind what does not at the next
  * header that fits. Reads each byte once where all is sound.
  */
-export function scanNeedles(fd: number, from: number, to: number, superblock: Superblock): IndexLine[] {
+export function scanNeedles(
+  disk: Disk,
+  fd: number,
+  { from, to }: { from: number; to: number },
+  superblock: Superblock,
+): IndexLine[] {
   const found: IndexLine[] = [];
-  const window = new Window(fd, to);
+  const window = new Window(disk, fd, to);
   const header = emptyNeedleHeader();
   let position = from;
   for (;;) {
@@ -311,6 +325,7 @@ class Window {
   offset = 0;
 
   constructor(
+    private readonly disk: Disk,
     private readonly fd: number,
     private readonly end: number,
   ) {}
@@ -321,7 +336,8 @@ class Window {
     const inside = position >= this.start && position + length <= this.start + this.bytes;
     if (!inside) {
       this.start = position;
-      this.bytes = readUpTo(this.fd, this.buffer, Math.min(this.buffer.length, this.end - position), position);
+      const wanted = Math.min(this.buffer.length, this.end - position);
+      this.bytes = readUpTo(this.disk, this.fd, this.buffer, { length: wanted, position });
       if (this.bytes < length) return null;
     }
     this.offset = position - this.start;

@@ -11,7 +11,7 @@ import type { Operation } from '../../proto/operation.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { Request, Service } from '../../workers/channel.js';
 import { Arena } from './arena.js';
-import { type Disk, systemDisk } from './files.js';
+import { type Clock, type Disk, systemClock, systemDisk } from './disk.js';
 import { listBlocks } from './listing.js';
 import { type BlockReader, openBlockReader } from './reader.js';
 import { BlockStore, type BlockWrite } from './store.js';
@@ -32,6 +32,8 @@ export interface BlockServiceOptions {
   volumeNeedles?: number;
   /** For tests. */
   disk?: Disk;
+  clock?: Clock;
+  newCookie?: () => number;
   step?: (name: string) => void;
   compactBytesPerSecond?: number;
 }
@@ -52,6 +54,8 @@ export async function openBlockService(options: BlockServiceOptions): Promise<Bl
     threads: options.threads,
     arena: new Arena(options.arena),
     disk: options.disk ?? systemDisk,
+    clock: options.clock ?? systemClock,
+    newCookie: options.newCookie ?? drawCookie,
     volumeBytes: options.volumeBytes ?? limits.volumeBytes,
     volumeNeedles: options.volumeNeedles ?? limits.volumeNeedles,
     warn: options.warn,
@@ -62,6 +66,10 @@ export async function openBlockService(options: BlockServiceOptions): Promise<Bl
   store.recover();
   const service = new BlockService(store, openBlockReader(options), options);
   return { service: service.handle, close: () => service.close() };
+}
+
+function drawCookie(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }
 
 const writer = new Writer();
@@ -278,7 +286,11 @@ class BlockService {
     if (volume === undefined) throw new OfsError(Status.NO_SUCH_VOLUME, `volume ${number} is not on this thread`);
     const afterKey = Math.min(after - number * VOLUME_KEYS, VOLUME_KEYS);
     this.run(request, async () => {
-      answer(request, blockOperations.blockList, await listBlocks(volume, afterKey, limit));
+      answer(
+        request,
+        blockOperations.blockList,
+        await listBlocks(volume, { after: afterKey, limit }, this.options.clock ?? systemClock),
+      );
     });
   }
 

@@ -3,7 +3,6 @@
 // one is above every number found at the start, and the highest volume is never dropped.
 
 import assert from 'node:assert';
-import fs from 'node:fs';
 import path from 'node:path';
 import { INDEX_LINE_BYTES, IndexKind, needleBytes, SUPERBLOCK_BYTES } from '../../proto/block/index.js';
 import { DecodeError } from '../../proto/codec.js';
@@ -11,7 +10,7 @@ import { BLOB_BLOCKS, BLOB_SEQUENCE_MAX, blobSequence, blockVolume, makeBlob, VO
 import { limits } from '../../proto/limits.js';
 import { OfsError, Status } from '../../proto/status.js';
 import { Reserve } from '../disk/index.js';
-import { type CompactionContext, compactVolume, dropVolume, holePercent, newCookie, sealVolume } from './compaction.js';
+import { type CompactionContext, compactVolume, dropVolume, holePercent, sealVolume } from './compaction.js';
 import {
   blocksDirectory,
   createVolumeFiles,
@@ -20,8 +19,6 @@ import {
   indexPath,
   listVolumes,
   nameVolumeFiles,
-  removeFile,
-  syncDirectory,
   UNFINISHED,
 } from './files.js';
 import { IndexTable } from './index-table.js';
@@ -49,11 +46,11 @@ export class BlockStore {
   private readonly context: CompactionContext;
   private readonly reserve: Reserve;
   private full = false;
-  private noSpaceUntil = 0;
+  private noSpaceUntilUs = 0;
   private makingRoom = false;
   private readonly sealing = new Set<Promise<void>>();
   private compacting: Promise<void> | null = null;
-  private timer: NodeJS.Timeout | null = null;
+  private endTimer: (() => void) | null = null;
   private closing = false;
   private failed = false;
 
@@ -64,6 +61,7 @@ export class BlockStore {
     this.reserve = new Reserve(
       path.join(blocksDirectory(options.directory), `reserve-${options.thread}`),
       limits.blockReserveBytes,
+      options.disk,
     );
     this.context = {
       ...options,
@@ -83,15 +81,14 @@ export class BlockStore {
   /** Opens every volume of this thread and repairs what a crash left. */
   recover(): void {
     const { directory, thread, threads } = this.options;
-    for (const { volume, data, index } of listVolumes(directory)) {
+    for (const { volume, data, index } of listVolumes(directory, this.options.disk)) {
       this.highest = Math.max(this.highest, volume);
       if (volume % threads !== thread) continue;
       if (data) this.recoverOne(volume);
       else if (index) this.lose(volume, `${dataPath(directory, volume)} is missing, its index is not; restore it`);
     }
     this.reserve.ensure();
-    this.timer = setInterval(() => this.compactWorst(), limits.compactIntervalMs);
-    this.timer.unref();
+    this.endTimer = this.options.clock.every(limits.compactIntervalMs, () => this.compactWorst());
   }
 
   private recoverOne(number: number): void {
@@ -99,7 +96,7 @@ export class BlockStore {
     let found: RecoveredVolume;
     try {
       found = recoverVolume(directory, number, disk, warn);
-      removeFile(dataPath(directory, number) + UNFINISHED);
+      disk.removeSync(dataPath(directory, number) + UNFINISHED);
     } catch (error) {
       const unreadable = error instanceof DecodeError || (error as NodeJS.ErrnoException).code === 'EIO';
       if (!unreadable) throw error;
@@ -182,15 +179,15 @@ export class BlockStore {
     const above = this.highest + 1;
     const number = above + ((thread - (above % threads) + threads) % threads);
     if (number > VOLUME_MAX) return null;
-    const cookie = newCookie();
+    const cookie = this.context.newCookie();
     let table: IndexTable | null = null;
     try {
       table = IndexTable.make(arena, this.context.volumeNeedles, cookie, 'growing');
       const superblock = { volume: number, cookie, sealed: false, nextSequence: 0 };
-      const { dataFd, indexFd } = createVolumeFiles(directory, superblock, UNFINISHED);
+      const { dataFd, indexFd } = createVolumeFiles(directory, superblock, UNFINISHED, disk);
       nameVolumeFiles(directory, number, disk);
-      syncDirectory(blocksDirectory(directory));
-      const index = new IndexFile(indexFd, INDEX_LINE_BYTES, cookie);
+      disk.syncDirectorySync(blocksDirectory(directory));
+      const index = new IndexFile(indexFd, INDEX_LINE_BYTES, cookie, disk);
       const state = { number, cookie, sealed: false, tail: SUPERBLOCK_BYTES, nextSequence: 0, needles: 0 };
       const volume = new Volume(this.context, { ...state, dataFd, index, table }, arena.claim(number));
       arena.publish(volume.entry, table.place);
@@ -206,28 +203,28 @@ export class BlockStore {
   }
 
   private refuseVolume(number: number, error: Error): void {
-    const { directory } = this.context;
+    const { directory, disk } = this.context;
     const code = (error as NodeJS.ErrnoException).code;
     const full = code === 'ENOSPC' || code === 'EDQUOT' || (error instanceof OfsError && error.status === Status.NOSPC);
     if (!full) {
       this.context.fatal(error);
       return;
     }
-    removeFile(dataPath(directory, number) + UNFINISHED);
-    removeFile(indexPath(directory, number) + UNFINISHED);
+    disk.removeSync(dataPath(directory, number) + UNFINISHED);
+    disk.removeSync(indexPath(directory, number) + UNFINISHED);
     this.context.noSpace();
   }
 
   private refuseAppends(): void {
     if (!this.full) this.context.warn('no space for blocks: appends are refused until there is');
     this.full = true;
-    this.noSpaceUntil = performance.now() + limits.noSpaceRetryMs;
+    this.noSpaceUntilUs = this.context.clock.nowUs() + limits.noSpaceRetryMs * 1000;
   }
 
   /** Whether it is time to try an append again. */
   private retrySpace(): boolean {
-    if (this.makingRoom || performance.now() < this.noSpaceUntil) return false;
-    this.noSpaceUntil = performance.now() + limits.noSpaceRetryMs;
+    if (this.makingRoom || this.context.clock.nowUs() < this.noSpaceUntilUs) return false;
+    this.noSpaceUntilUs = this.context.clock.nowUs() + limits.noSpaceRetryMs * 1000;
     return this.reserve.ensure();
   }
 
@@ -368,14 +365,13 @@ export class BlockStore {
 
   /** Bytes of the file system below the directory. */
   space(): { freeBytes: number; totalBytes: number } {
-    const stat = fs.statfsSync(this.options.directory);
-    return { freeBytes: stat.bavail * stat.bsize, totalBytes: stat.blocks * stat.bsize };
+    return this.context.disk.spaceSync(this.options.directory);
   }
 
   /** Answers what is queued, ends a compaction at its next volume, closes all files synced. */
   async close(): Promise<void> {
     this.closing = true;
-    if (this.timer !== null) clearInterval(this.timer);
+    this.endTimer?.();
     if (this.failed) return;
     if (this.compacting !== null) await this.compacting;
     await Promise.all(this.sealing);

@@ -6,8 +6,6 @@
 // nothing behind; every other failure ends the process through `fatal`.
 
 import assert from 'node:assert';
-import fs from 'node:fs';
-import { promisify } from 'node:util';
 import {
   IndexKind,
   NEEDLE_HEADER_BYTES,
@@ -20,7 +18,8 @@ import { limits } from '../../proto/limits.js';
 import { Status } from '../../proto/status.js';
 import { isNoSpace } from '../disk/index.js';
 import type { Arena } from './arena.js';
-import { type Disk, dataPath, IndexFile, indexPath, writeAll, writeAllSync } from './files.js';
+import { type Clock, type Disk, writeAll, writeAllSync } from './disk.js';
+import { dataPath, IndexFile, indexPath } from './files.js';
 import type { IndexTable } from './index-table.js';
 
 /** What all volumes of a thread share. */
@@ -28,6 +27,7 @@ export interface VolumeContext {
   readonly directory: string;
   readonly arena: Arena;
   readonly disk: Disk;
+  readonly clock: Clock;
   /** At which a volume is full. */
   readonly volumeBytes: number;
   readonly volumeNeedles: number;
@@ -65,7 +65,6 @@ export interface VolumeState {
   table: IndexTable;
 }
 
-const fsync = promisify(fs.fsync);
 const ZEROS = Buffer.alloc(limits.volumeZeroBytes);
 const NO_CHECKSUMS: readonly number[] = [];
 
@@ -166,7 +165,7 @@ export class Volume {
   private schedule(): void {
     if (this.scheduled || this.writing || this.holds > 0 || this.pending.length === 0) return;
     this.scheduled = true;
-    setImmediate(this.flush);
+    this.context.clock.soon(this.flush);
   }
 
   private readonly flush = (): void => {
@@ -239,7 +238,9 @@ export class Volume {
     const end = this.tail + bytes;
     try {
       if (bytes > limits.appendZeroedBytes) this.extend(end);
-      if (!this.tryZeros(bytes)) writeAllSync(this.context.disk, this.dataFd, this.buffers, bytes, this.tail);
+      if (!this.tryZeros(bytes)) {
+        writeAllSync(this.context.disk, this.dataFd, this.buffers, { bytes, position: this.tail });
+      }
     } catch (error) {
       this.failed(batch, error);
       return;
@@ -253,7 +254,7 @@ export class Volume {
   private extend(end: number): void {
     if (end <= this.fileBytes) return;
     this.fileBytes = Math.max(end, Math.min(this.context.volumeBytes, end + limits.volumeExtendBytes));
-    fs.ftruncateSync(this.dataFd, this.fileBytes);
+    this.context.disk.ftruncateSync(this.dataFd, this.fileBytes);
   }
 
   /** Writes the batch with zeros behind it in one call; false when that is not due or there is no space for it. */
@@ -263,7 +264,7 @@ export class Volume {
     if (this.sealed || bytes > limits.appendZeroedBytes || end <= this.zeroedTo || zeros <= 0) return false;
     const buffers = [...this.buffers, zeros === ZEROS.length ? ZEROS : ZEROS.subarray(0, zeros)];
     try {
-      writeAllSync(this.context.disk, this.dataFd, buffers, end + zeros - this.tail, this.tail);
+      writeAllSync(this.context.disk, this.dataFd, buffers, { bytes: bytes + zeros, position: this.tail });
     } catch (error) {
       if (!isNoSpace(error)) throw error;
       this.cutTail();
@@ -277,7 +278,7 @@ export class Volume {
   private async writeLarge(batch: readonly Append[], bytes: number): Promise<void> {
     try {
       this.extend(this.tail + bytes);
-      await writeAll(this.context.disk, this.dataFd, this.buffers, bytes, this.tail);
+      await writeAll(this.context.disk, this.dataFd, this.buffers, { bytes, position: this.tail });
     } catch (error) {
       this.failed(batch, error);
       return;
@@ -288,7 +289,7 @@ export class Volume {
 
   /** Cuts what a failed write may have left behind the last needle. */
   private cutTail(): void {
-    fs.ftruncateSync(this.dataFd, this.tail);
+    this.context.disk.ftruncateSync(this.dataFd, this.tail);
     this.fileBytes = this.tail;
     this.zeroedTo = this.tail;
   }
@@ -421,7 +422,7 @@ export class Volume {
   /** Cuts the space written ahead and records the seal; held. */
   async sealFiles(): Promise<void> {
     this.cutTail();
-    await fsync(this.dataFd);
+    await this.context.disk.fsync(this.dataFd);
     this.index.add({ kind: IndexKind.SEAL, blocks: 0, key: this.nextSequence, offset: 0, length: 0, session: 0 });
     this.index.flush();
     this.index.unsynced = 0;
@@ -453,12 +454,13 @@ export class Volume {
   /** Opens the files of a sealed volume for tombstones. Throws what `open` throws. */
   openFiles(): void {
     if (this.filesOpen) return;
-    const dataFd = fs.openSync(dataPath(this.context.directory, this.number), 'r+');
+    const { directory, disk } = this.context;
+    const dataFd = disk.openSync(dataPath(directory, this.number), 'r+');
     try {
-      const fd = fs.openSync(indexPath(this.context.directory, this.number), 'r+');
-      this.index = new IndexFile(fd, this.index.end, this.cookie);
+      const fd = disk.openSync(indexPath(directory, this.number), 'r+');
+      this.index = new IndexFile(fd, this.index.end, this.cookie, disk);
     } catch (error) {
-      fs.closeSync(dataFd);
+      disk.closeSync(dataFd);
       throw error;
     }
     this.dataFd = dataFd;
@@ -473,8 +475,8 @@ export class Volume {
 
   closeFiles(): void {
     if (!this.filesOpen) return;
-    fs.closeSync(this.dataFd);
-    fs.closeSync(this.index.fd);
+    this.context.disk.closeSync(this.dataFd);
+    this.context.disk.closeSync(this.index.fd);
     this.dataFd = -1;
   }
 
@@ -489,8 +491,8 @@ export class Volume {
     if (!this.filesOpen) return;
     this.index.flush();
     if (this.fileBytes > this.tail) this.cutTail();
-    fs.fsyncSync(this.dataFd);
-    fs.fsyncSync(this.index.fd);
+    this.context.disk.fsyncSync(this.dataFd);
+    this.context.disk.fsyncSync(this.index.fd);
     this.closeFiles();
   }
 }

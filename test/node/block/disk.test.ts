@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { test } from 'node:test';
 import { benchmarkBlocks } from '../../../node/block/benchmark.js';
-import { systemDisk } from '../../../node/block/files.js';
+import { systemDisk } from '../../../node/block/disk.js';
 import { limits } from '../../../proto/limits.js';
 import { Status } from '../../../proto/status.js';
 import { BlockNode, patternBytes, statusOf, temporaryDirectory } from './support.js';

@@ -5,15 +5,26 @@ import assert from 'node:assert';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { type Disk, systemDisk } from '../../../node/block/files.js';
+import { type Disk, systemDisk } from '../../../node/block/disk.js';
 import { limits } from '../../../proto/limits.js';
 import { BlockNode, patternBytes, seededBelow, temporaryDirectory } from './support.js';
 
 const PAGE = 4096;
 
 /** A disk that remembers what is not synced, by file. */
-class ForgetfulDisk implements Disk {
+class ForgetfulDisk {
   private readonly dirty = new Map<string, { from: number; to: number }[]>();
+
+  readonly disk: Disk = {
+    ...systemDisk,
+    writevSync: (fd, buffers, position) => this.writevSync(fd, buffers, position),
+    writev: (fd, buffers, position) => this.writev(fd, buffers, position),
+    fdatasyncSync: (fd) => this.fdatasyncSync(fd),
+    fdatasync: (fd) => this.fdatasync(fd),
+    fsyncSync: (fd) => this.fdatasyncSync(fd),
+    fsync: (fd) => this.fdatasync(fd),
+    renameSync: (source, target) => this.renameSync(source, target),
+  };
 
   private note(fd: number, buffers: readonly Uint8Array[], from: number): void {
     const file = path.basename(fs.readlinkSync(`/proc/self/fd/${fd}`));
@@ -25,27 +36,27 @@ class ForgetfulDisk implements Disk {
     this.dirty.delete(path.basename(fs.readlinkSync(`/proc/self/fd/${fd}`)));
   }
 
-  writevSync(fd: number, buffers: readonly Uint8Array[], position: number): number {
+  private writevSync(fd: number, buffers: readonly Uint8Array[], position: number): number {
     this.note(fd, buffers, position);
     return systemDisk.writevSync(fd, buffers, position);
   }
 
-  writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
+  private writev(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
     this.note(fd, buffers, position);
     return systemDisk.writev(fd, buffers, position);
   }
 
-  fdatasyncSync(fd: number): void {
+  private fdatasyncSync(fd: number): void {
     systemDisk.fdatasyncSync(fd);
     this.clean(fd);
   }
 
-  async fdatasync(fd: number): Promise<void> {
+  private async fdatasync(fd: number): Promise<void> {
     await systemDisk.fdatasync(fd);
     this.clean(fd);
   }
 
-  renameSync(source: string, target: string): void {
+  private renameSync(source: string, target: string): void {
     systemDisk.renameSync(source, target);
     const dirty = this.dirty.get(path.basename(source));
     this.dirty.delete(path.basename(source));
@@ -72,8 +83,8 @@ function zeroPages(bytes: Buffer, from: number, to: number, below: (bound: numbe
 
 test('a loss of power at any moment loses nothing that was acknowledged, and no deletion', async () => {
   const below = seededBelow('power');
-  const disk = new ForgetfulDisk();
-  const node = await BlockNode.open(undefined, { disk, volumeNeedles: 150 });
+  const forgetful = new ForgetfulDisk();
+  const node = await BlockNode.open(undefined, { disk: forgetful.disk, volumeNeedles: 150 });
   const acknowledged = new Map<number, Buffer>();
   const doubtful = new Set<number>();
   const deleted: number[] = [];
@@ -107,7 +118,7 @@ test('a loss of power at any moment loses nothing that was acknowledged, and no 
     const until = performance.now() + below(40);
     while (performance.now() < until) await new Promise((resolve) => setImmediate(resolve));
     const directory = temporaryDirectory();
-    disk.lose(path.join(node.directory, 'blocks'), path.join(directory, 'blocks'), below);
+    forgetful.lose(path.join(node.directory, 'blocks'), path.join(directory, 'blocks'), below);
     const expected = new Map(acknowledged);
     const gone = [...deleted];
     const maybe = new Set(doubtful);
