@@ -14,20 +14,23 @@ export interface Verdict {
   readonly what?: string;
 }
 
-/** So many more seeds are run after the first that broke something, to see what else can see the bug. */
+/** So many more seeds are run after the first that broke something, to see what else can see the bug; not for long. */
 const MORE = 4;
+const MORE_MS = 10_000;
 
 async function trial(from: number, count: number): Promise<Verdict> {
   const seen = new Set<string>();
   let found: { seed: number; first: string; what: string; seeds: number } | undefined;
   let left = count;
-  for (let seed = from; left > 0; seed++, left--) {
+  let enoughMs = Number.POSITIVE_INFINITY;
+  for (let seed = from; left > 0 && performance.now() < enoughMs; seed++, left--) {
     const { broken } = await runSeed(seed);
     for (const { invariant } of broken) seen.add(invariant);
     const [first] = broken;
     if (first === undefined || found !== undefined) continue;
     found = { seed, first: first.invariant, what: first.what.split('\n')[0] ?? '', seeds: seed - from + 1 };
     left = Math.min(left, MORE + 1);
+    enoughMs = performance.now() + MORE_MS;
   }
   return { seeds: count, invariants: [...seen], ...found };
 }
