@@ -222,14 +222,14 @@ test('what the operations of the service do concurrently is accepted, and damage
   const { random, seed } = seededRandom();
   context.diagnostic(`SEED=${seed}`);
   let refused = 0;
-  const runs = 60;
+  const runs = 30;
   for (let run = 0; run < runs; run++) {
     const directories = 1 + (run % 3);
     const shape = { clients: 6, operations: 300, directories, names: 5, unknownPercent: (run % 4) * 2, random };
     const { history, ...options } = executeFiles(shape);
     const verdict = check(fileSystem(options), history);
     assert.strictEqual(verdict.verdict, 'ok', `run ${run} of SEED=${seed}: ${JSON.stringify(verdict)}`);
-    if (check(fileSystem(options), damage(history, random), { ms: 1000 }).verdict === 'illegal') refused++;
+    if (check(fileSystem(options), damage(history, random), { steps: 200_000 }).verdict === 'illegal') refused++;
   }
   context.diagnostic(`${refused} of ${runs} damaged histories are refused`);
   assert(refused > runs / 2);
@@ -239,23 +239,23 @@ test('no history of the service with many lost answers is refused', (context) =>
   const { random, seed } = seededRandom();
   context.diagnostic(`SEED=${seed}`);
   const seen = { ok: 0, unknown: 0, illegal: 0 };
-  for (let run = 0; run < 250; run++) {
+  for (let run = 0; run < 120; run++) {
     const [clients, operations, unknownPercent] = [2 + (run % 4), 30 + ((7 * run) % 150), 5 + (run % 20)];
     const shape = { clients, operations, directories: 1 + (run % 2), names: 3, unknownPercent, random };
     const { history, ...options } = executeFiles(shape);
-    const { verdict } = check(fileSystem(options), history, { ms: 300 });
+    const { verdict } = check(fileSystem(options), history, { steps: 100_000 });
     assert.notStrictEqual(verdict, 'illegal', `run ${run} of SEED=${seed}`);
     seen[verdict]++;
   }
   context.diagnostic(JSON.stringify(seen));
-  assert(seen.ok > 200);
+  assert(seen.ok > 90);
 });
 
 test('on small histories, whole and damaged, the checker with its parts agrees with the definition', (context) => {
   const { random, seed } = seededRandom();
   context.diagnostic(`SEED=${seed}`);
   const seen = { ok: 0, illegal: 0 };
-  for (let run = 0; run < 1500; run++) {
+  for (let run = 0; run < 900; run++) {
     const shape = { clients: 4, operations: 7, directories: 2, names: 2, unknownPercent: (run % 3) * 15, random };
     const { history, ...options } = executeFiles(shape);
     const damaged = run % 3 === 0 ? history : damage(damage(history, random), random);
@@ -265,7 +265,7 @@ test('on small histories, whole and damaged, the checker with its parts agrees w
     assert.strictEqual(verdict === 'ok', bruteForce(files, damaged), `run ${run} of SEED=${seed}`);
     seen[verdict]++;
   }
-  assert(seen.ok > 100 && seen.illegal > 100, JSON.stringify(seen));
+  assert(seen.ok > 60 && seen.illegal > 60, JSON.stringify(seen));
 });
 
 test('5,000 operations of 10 clients on 50 names are checked in a few seconds at most', (context) => {
@@ -274,9 +274,9 @@ test('5,000 operations of 10 clients on 50 names are checked in a few seconds at
     const names = 50 / directories;
     const shape = { clients: 10, operations: 5000, directories, names, unknownPercent: 1, random };
     const { history, ...options } = executeFiles(shape);
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     const verdict = check(fileSystem(options), history);
-    const ms = performance.now() - begun;
+    const ms = process.cpuUsage(begun).user / 1000;
     context.diagnostic(`SEED=${seed}: ${directories} directories: ${verdict.steps} steps in ${ms.toFixed(0)} ms`);
     assert.strictEqual(verdict.verdict, 'ok', JSON.stringify(verdict).slice(0, 2000));
     assert(ms < 8000);

@@ -14,14 +14,7 @@ import { type Answers, nameRefusals, type Requests, type Rule, rules } from './r
 import { type Inode, isDirectory, linkCount, Tree } from './tree.js';
 
 /** Refusals that the service may give for reasons of its own: nothing was done. */
-const AT_WILL: ReadonlySet<Status> = new Set([
-  Status.BUSY,
-  Status.NOT_LEADER,
-  Status.NO_SUCH_GROUP,
-  Status.SESSION_ENDED,
-  Status.RETRY_TOO_OLD,
-  Status.NOSPC,
-]);
+const AT_WILL: ReadonlySet<Status> = new Set([Status.BUSY, Status.NO_SUCH_GROUP, Status.SESSION_ENDED, Status.NOSPC]);
 
 export interface FileSystemOptions {
   readonly root: number;

@@ -13,5 +13,5 @@ export {
   type Verdict,
 } from './history.js';
 export { page } from './page.js';
-export { Recorder } from './record.js';
+export { fileAnswer, Recorder } from './record.js';
 export { type RegisterAnswer, type RegisterRequest, registers, type Value } from './registers.js';

@@ -17,6 +17,11 @@ const OUTCOME_UNKNOWN: ReadonlySet<Status> = new Set([
   Status.RETRY_TOO_OLD,
 ]);
 
+/** What a history says of an operation that ended with this status; `answer` is that of OK. */
+export function fileAnswer(status: Status, answer: FileAnswer['answer'] = null): FileOperation['answer'] {
+  return OUTCOME_UNKNOWN.has(status) ? UNKNOWN : { status, answer };
+}
+
 type ServiceRequest = Exclude<FileRequest, { name: 'append' }>;
 
 export class Recorder {
@@ -43,10 +48,10 @@ export class Recorder {
       // One name has one kind of request and answer.
       const { name, request } = asked as { name: 'lookup'; request: { parent: number; name: string } };
       const answer: AnswerOf<MetaOperations['lookup']> = await meta.call(name, group, request);
-      return { status: Status.OK, answer: answer as FileAnswer['answer'] & Answers['lookup'] };
+      return fileAnswer(Status.OK, answer as Answers['lookup']);
     } catch (error) {
       if (!(error instanceof OfsError)) throw error;
-      return OUTCOME_UNKNOWN.has(error.status) ? UNKNOWN : { status: error.status, answer: null };
+      return fileAnswer(error.status);
     }
   }
 }

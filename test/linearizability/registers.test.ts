@@ -89,9 +89,9 @@ test('what is refused comes with the longest prefixes and the operation that fit
 test('the end of a limit is unknown, and an illegal part beside it is still illegal', () => {
   const other = { kind: 'write', key: 'y', value: 1 } as const;
   const many: RegisterOperation[] = [];
-  for (let client = 0; client < 12; client++) many.push(write(client, [1, 100], client + 1));
+  for (let client = 0; client < 9; client++) many.push(write(client, [1, 100], client + 1));
   many.push(read(20, [200, 201], 99));
-  const options = { steps: 1000 };
+  const options = { steps: 500 };
   assert.strictEqual(check(model, many, options).verdict, 'unknown');
   assert.strictEqual(check(model, many, { memo: 10 }).verdict, 'unknown');
   assert.strictEqual(check(model, many, { ms: -1 }).verdict, 'unknown');
@@ -162,9 +162,9 @@ test('5,000 operations of 10 clients on 50 keys, some without answer, are checke
   const { random, seed } = seededRandom();
   const shape = { clients: 10, operations: 5000, keys: 50, unknownPercent: 2 };
   const history = execution(random, shape);
-  const begun = performance.now();
+  const begun = process.cpuUsage();
   const verdict = check(model, history);
-  const ms = performance.now() - begun;
+  const ms = process.cpuUsage(begun).user / 1000;
   context.diagnostic(
     `SEED=${seed}: ${verdict.steps} steps in ${ms.toFixed(0)} ms, ${Math.round(5000 / (ms / 1000))} operations/s`,
   );

@@ -1,30 +1,23 @@
-// `npm run model -- --seconds N --setting NAME --timeouts 2 --crashes 1 …`: explores and prints what was explored.
+// `npm run model -- --seconds N` explores one group after the other (`programme` of settings.ts) and prints what of each.
+// `--setting NAME --timeouts 2 --crashes 1 …` explores one, within bounds that are given; `--shortest` finds a short way to
+// what is wrong.
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import * as core from '../../node/raft/core/index.js';
-import { explore, type Report, type SettingName, settings, bounds as usual } from './index.js';
+import { type Bounds, explore, programme, type Report, type SettingName, settings, bounds as usual } from './index.js';
 
-const names = Object.keys(usual) as (keyof typeof usual)[];
+const names = Object.keys(usual) as (keyof Bounds)[];
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
-    setting: { type: 'string', default: 'three' },
+    setting: { type: 'string' },
     states: { type: 'string', default: '10000000' },
     shortest: { type: 'boolean', default: false },
     ...Object.fromEntries(names.map((name) => [name, { type: 'string' as const }])),
   },
 });
-const { shortest } = values;
-const options = values as unknown as Record<string, string | undefined>;
-
-const setting = settings[options.setting as SettingName] as (typeof settings)[SettingName] | undefined;
-if (setting === undefined) {
-  say(`no setting '${options.setting}': give --setting ${Object.keys(settings).join(', ')}`);
-  process.exit(2);
-}
-const bounds = { ...usual };
-for (const name of names) if (options[name] !== undefined) Object.assign(bounds, { [name]: Number(options[name]) });
+const { seconds, setting, states, shortest } = values;
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -33,20 +26,35 @@ function say(text: string): void {
 function inWords({ states, kept, transitions, depth, ms, members, messages }: Report): string {
   const rate = Math.round(transitions / ms);
   const kinds = `${members} states of members, ${messages} messages`;
-  return `${states} states (${kept} that cover all), ${transitions} transitions (${rate} a ms), depth ${depth}, ${kinds}, ${(ms / 1000).toFixed(1)} s`;
+  const time = `${(ms / 1000).toFixed(1)} s`;
+  return `${states} states (${kept} that cover all), ${transitions} transitions (${rate} a ms), depth ${depth}, ${kinds}, ${time}`;
 }
 
-say(`${options.setting}: ${names.map((name) => `${name} ${bounds[name]}`).join(', ')}`);
-const report = explore({
-  core,
-  setting,
-  bounds,
-  ms: 1000 * Number(options.seconds),
-  states: Number(options.states),
-  shortest,
-  progress: (sofar) => say(`… ${inWords(sofar)}`),
-});
-say(inWords(report));
-if (report.violation !== null) say(`VIOLATED: ${report.violation.what}\n${report.violation.trace.join('\n')}`);
-else say(report.exhausted ? 'exhausted: nothing is violated within these bounds' : 'not exhausted: the time is over');
-process.exitCode = report.violation === null ? 0 : 1;
+function asked(): readonly (readonly [SettingName, Partial<Bounds>])[] {
+  const given = values as unknown as Record<string, string | undefined>;
+  const bounds: Record<string, number> = {};
+  for (const name of names) if (given[name] !== undefined) bounds[name] = Number(given[name]);
+  if (setting === undefined) return programme.map(([name, more]) => [name, { ...more, ...bounds }]);
+  if (setting in settings) return [[setting as SettingName, bounds]];
+  say(`no setting '${setting}': give --setting ${Object.keys(settings).join(', ')}`);
+  process.exit(2);
+}
+
+const deadline = performance.now() + 1000 * Number(seconds);
+const groups = asked();
+let exhausted = 0;
+let violated = false;
+for (const [name, more] of groups) {
+  const bounds = { ...usual, ...more };
+  say(`${name}: ${names.map((bound) => `${bound} ${bounds[bound]}`).join(', ')}`);
+  const ms = deadline - performance.now();
+  const progress = (sofar: Report): void => say(`  … ${inWords(sofar)}`);
+  const report = explore({ core, setting: settings[name], bounds, ms, states: Number(states), shortest, progress });
+  say(`  ${inWords(report)}`);
+  if (report.exhausted) exhausted++;
+  else if (report.violation === null) say('  not exhausted: the limit of time or states is reached');
+  else say(`  VIOLATED: ${report.violation.what}\n${report.violation.trace.join('\n')}`);
+  violated ||= report.violation !== null;
+}
+say(`${violated ? 'violated' : 'nothing is violated'}; ${exhausted} of ${groups.length} exhausted`);
+process.exitCode = violated ? 1 : 0;

@@ -47,12 +47,12 @@ export const settings = {
     changes: [],
     alike: [[1, 2, 3]],
   },
-  /** One of three goes. */
+  /** One of three goes. If it leads, the others are not alike: of equals it chooses the first to follow it. */
   smaller: {
     configuration: configurationOf([1, 2, 3]),
     disks: [EMPTY, EMPTY, EMPTY],
     changes: [[gone(3)]],
-    alike: [[1, 2]],
+    alike: [],
   },
   /** A learner becomes the third voter. */
   larger: {
@@ -93,3 +93,19 @@ export const settings = {
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof settings;
+
+/** What is explored when nothing else is asked for, the small before the large. */
+export const programme: readonly (readonly [SettingName, Partial<Bounds>])[] = [
+  ['two', { crashes: 1, delays: 2 }],
+  ['two', { beats: 2, crashes: 1, delays: 1 }],
+  ['three', { timeouts: 1, terms: 1, crashes: 1, delays: 1 }],
+  ['larger', { entries: 4, proposals: 0, changes: 1 }],
+  ['smaller', { entries: 4, proposals: 0, changes: 1 }],
+  ['three', {}],
+  ['three', { proposals: 0, crashes: 1 }],
+  ['three', { terms: 3, timeouts: 3, proposals: 0 }],
+  ['three', { delays: 1 }],
+  ['larger', { entries: 4, changes: 1 }],
+  ['smaller', { entries: 4, changes: 1 }],
+  ['three', { crashes: 1 }],
+];
