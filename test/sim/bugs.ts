@@ -171,14 +171,23 @@ const reads: readonly Bug[] = [
   ]),
   bug('a lease is counted from the newest round, answered or not', [
     `${DRIVER}/lease-keeper`,
-    'return sent === undefined || sent.round > round ? this.deadlineUs : sent.atUs + this.leaseUs;',
-    'return sent === undefined ? this.deadlineUs : this.sent.at(-1).atUs + this.leaseUs;',
+    'if (sent !== undefined && sent.round <= round)\n            return sent.atUs + this.leaseUs;',
+    'if (sent !== undefined)\n            return this.sent.at(-1).atUs + this.leaseUs;',
   ]),
   bug('a lease stays when leadership is gone', [
     `${DRIVER}/lease-keeper`,
     'if (!this.held)\n            return;\n        this.held = false;',
     'if (!this.held || this.deadlineUs > 0)\n            return;\n        this.held = false;',
   ]),
+  bug(
+    'the lease of a group of one outlives its being alone',
+    [
+      `${DRIVER}/lease-keeper`,
+      'if (deadlineUs === 0 || (this.deadlineUs === FOREVER && deadlineUs !== FOREVER))',
+      'if (deadlineUs === 0)',
+    ],
+    [`${DRIVER}/lease-keeper`, 'return this.deadlineUs === FOREVER ? 0 : this.deadlineUs;', 'return this.deadlineUs;'],
+  ),
   bug('tickets of reads begin anew with each start', [
     `${DRIVER}/group`,
     'firstTicket: wal.starts * TICKETS_PER_START',

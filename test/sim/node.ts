@@ -438,6 +438,11 @@ export class Node {
     if (member === undefined || member.life !== this.life) return;
     this.universe.world.note(1, message.kind * 1000 + message.from, message.index + message.to);
     this.universe.invariants.sends(member, message);
+    const name = this.universe.world.tell === undefined ? undefined : SAID[message.kind];
+    if (name === undefined) return;
+    const { from, to, term, index, context, reject } = message;
+    const what = `index ${index}, context ${context}${reject ? ', no' : ''}`;
+    this.universe.say(this, `in group ${group}: ${name} of term ${term} from ${from} to ${to}, ${what}`);
   }
 }
 
@@ -449,4 +454,13 @@ function isTricky(kind: number): boolean {
 const kinds: Readonly<Record<'kv' | 'meta', StateKind>> = {
   kv: { empty: (configuration) => new KvState(configuration), decode: KvState.decode },
   meta: { empty: (configuration) => new MapEngine(configuration), decode: MapEngine.decode },
+};
+
+/** Messages that are rare and matter: the history has them. */
+const SAID: Readonly<Record<number, string>> = {
+  [MessageKind.VOTE]: 'VOTE',
+  [MessageKind.VOTE_ANSWER]: 'VOTE_ANSWER',
+  [MessageKind.PRE_VOTE]: 'PRE_VOTE',
+  [MessageKind.PRE_VOTE_ANSWER]: 'PRE_VOTE_ANSWER',
+  [MessageKind.TIMEOUT_NOW]: 'TIMEOUT_NOW',
 };

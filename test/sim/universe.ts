@@ -66,6 +66,11 @@ export class Universe {
 
   tell(node: Node | undefined, what: string): void {
     this.world.note(3, node?.id, what.length);
+    this.say(node, what);
+  }
+
+  /** For who reads the history, which is the same without. */
+  say(node: Node | undefined, what: string): void {
     this.world.tell?.(
       `${(this.world.nowUs / 1000).toFixed(3).padStart(12)} ${node === undefined ? '' : `node ${node.id} `}${what}`,
     );
@@ -95,10 +100,7 @@ export class Universe {
     }
     this.world.note(4, member.node, entry.index);
     if (first && this.world.tell !== undefined) {
-      this.tell(
-        this.holder(member.node),
-        `applies entry ${entry.index} of term ${entry.term} in group ${member.group}`,
-      );
+      this.say(this.holder(member.node), `applies entry ${entry.index} of term ${entry.term} in group ${member.group}`);
     }
     this.invariants.applied(member, entry, result, first);
   }

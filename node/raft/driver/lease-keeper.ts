@@ -17,6 +17,7 @@ export class LeaseKeeper {
   private readonly sent: Sent[] = [];
   private term = 0;
   private held = false;
+  private acknowledged = 0;
   private deadlineUs = 0;
 
   constructor(
@@ -42,8 +43,10 @@ export class LeaseKeeper {
   follow(raft: Raft): void {
     if (this.writer === undefined) return;
     const deadlineUs = this.due(raft);
-    if (deadlineUs === 0) this.end();
-    else if (!this.held) this.begin(raft, deadlineUs);
+    // A group of one that gets another member has to ask from then on.
+    if (deadlineUs === 0 || (this.deadlineUs === FOREVER && deadlineUs !== FOREVER)) this.end();
+    if (deadlineUs === 0) return;
+    if (!this.held) this.begin(raft, deadlineUs);
     else if (deadlineUs > this.deadlineUs) this.extend(deadlineUs);
   }
 
@@ -52,6 +55,7 @@ export class LeaseKeeper {
   }
 
   acknowledging(index: number): void {
+    this.acknowledged = index;
     if (this.held) this.writer?.acknowledging(this.group, index);
   }
 
@@ -65,7 +69,9 @@ export class LeaseKeeper {
   private begin(raft: Raft, deadlineUs: number): void {
     this.held = true;
     this.deadlineUs = deadlineUs;
-    this.writer?.grant(this.group, { term: raft.term, deadlineUs, appliedIndex: raft.log.applied });
+    const appliedIndex = raft.log.applied;
+    this.writer?.grant(this.group, { term: raft.term, deadlineUs, appliedIndex });
+    if (this.acknowledged > appliedIndex) this.writer?.acknowledging(this.group, this.acknowledged);
   }
 
   private extend(deadlineUs: number): void {
@@ -75,13 +81,13 @@ export class LeaseKeeper {
 
   /** Until when the lease holds; 0 for no lease. */
   private due(raft: Raft): number {
+    if (raft.alone) return raft.established ? FOREVER : 0;
     const round = leaseRound(raft);
-    if (round === 0) return raft.alone && raft.established ? FOREVER : 0;
-    if (raft.alone) return FOREVER;
-    if (this.term !== raft.term) return 0;
+    if (round === 0 || this.term !== raft.term) return 0;
     // The newest that left no later than the round that was answered: what answers a round has heard those before it.
     while (this.sent.length > 1 && this.sent[1]!.round <= round) this.sent.shift();
     const [sent] = this.sent;
-    return sent === undefined || sent.round > round ? this.deadlineUs : sent.atUs + this.leaseUs;
+    if (sent !== undefined && sent.round <= round) return sent.atUs + this.leaseUs;
+    return this.deadlineUs === FOREVER ? 0 : this.deadlineUs;
   }
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert';
 import { test } from 'node:test';
+import { FOREVER } from '../../../node/raft/index.js';
 import { MessageKind } from '../../../proto/raft/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
 import { until } from './machine.js';
@@ -143,4 +144,23 @@ test('what a node may not say to another is refused', async () => {
   assert.throws(() => say([MessageKind.HEARTBEAT, 2], 2), malformed, 'what is for another');
   assert.throws(() => say([MessageKind.STORED, 1], 2), malformed, 'what only its own surroundings may say');
   members.receiver(1).receive(2, [{ group: 99, message: { ...core.message(MessageKind.HEARTBEAT, 1), from: 2 } }]);
+});
+
+test('a lease that had no end gets one when a group of one gets another member', async () => {
+  await using members = new Members();
+  await members.start(1, { ...NOBODY, voters: [1] });
+  const lease = { term: 0, deadlineUs: 0, appliedIndex: 0, acknowledgedIndex: 0 };
+  const reader = members.leases.get(1)!; // started
+  await until(() => reader.read(GROUP, lease), 'the lease');
+  assert.strictEqual(lease.deadlineUs, FOREVER);
+  await members.start(2, NOBODY);
+  const group = members.group(1);
+  assert.notStrictEqual(group.change([{ id: 2, to: 'learner' }]), 0);
+  assert(!reader.read(GROUP, lease) || lease.deadlineUs !== FOREVER, 'in the same turn');
+  await until(() => group.changeRefusal([{ id: 2, to: 'voter' }]) === null, 'the learner may vote');
+  group.change([{ id: 2, to: 'voter' }]);
+  await until(() => group.members.outgoing.length === 0 && group.members.voters.length === 2, 'two voters');
+  await until(() => reader.mayRead(GROUP), 'a lease by rounds');
+  members.cut.add(2);
+  await until(() => !reader.mayRead(GROUP), 'the lease is over');
 });

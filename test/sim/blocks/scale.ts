@@ -1,0 +1,23 @@
+// Makes the block store small, so that a seed of a few milliseconds meets each of its bounds: blocks of 8 KiB in pieces
+// of 1 KiB, and what goes with them. Some of these limits are read when node/block is loaded: whoever runs the
+// simulation imports this module before anything else.
+
+import { limits } from '../../../proto/limits.js';
+
+const KIB = 1024;
+
+Object.assign(limits as Record<string, number>, {
+  blockBytes: 8 * KIB,
+  checksumPieceBytes: KIB,
+  syncReadBytes: KIB,
+  volumeBytes: 1024 * KIB,
+  volumeNeedles: 1024,
+  volumes: 1024,
+  volumeZeroBytes: 2 * KIB,
+  blockReserveBytes: 8 * KIB,
+  compactIntervalMs: 200,
+  noSpaceRetryMs: 20,
+});
+
+/** Told to whoever must be loaded behind this. */
+export const SCALED = limits.blockBytes;
