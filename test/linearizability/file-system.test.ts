@@ -268,6 +268,25 @@ test('on small histories, whole and damaged, the checker with its parts agrees w
   assert(seen.ok > 60 && seen.illegal > 60, JSON.stringify(seen));
 });
 
+test('parts, relations and operations that change nothing are shortcuts only: without them the verdict is the same', (context) => {
+  const { random, seed } = seededRandom();
+  context.diagnostic(`SEED=${seed}`);
+  const seen = { ok: 0, illegal: 0, unknown: 0 };
+  for (let run = 0; run < 150; run++) {
+    const [clients, operations, unknownPercent] = [2 + (run % 5), 10 + (run % 25), run % 30];
+    const shape = { clients, operations, directories: 1 + (run % 2), names: 2, unknownPercent, random };
+    const { history, ...options } = executeFiles(shape);
+    const damaged = run % 4 === 0 ? history : damage(damage(history, random), random);
+    const files = fileSystem(options);
+    const { partition: _, related: __, ...plain } = files;
+    const { verdict } = check(files, damaged, { steps: 200_000 });
+    const other = check({ ...plain, changesNothing: () => false }, damaged, { steps: 400_000 }).verdict;
+    if (other !== 'unknown' && verdict !== 'unknown') assert.strictEqual(verdict, other, `run ${run} of SEED=${seed}`);
+    seen[verdict]++;
+  }
+  assert(seen.ok > 20 && seen.illegal > 20, JSON.stringify(seen));
+});
+
 test('5,000 operations of 10 clients on 50 names are checked in a few seconds at most', (context) => {
   const { random, seed } = seededRandom();
   for (const directories of [10, 1]) {

@@ -1,7 +1,7 @@
 // Cores as values: a copy that shares nothing which anybody changes, and a text that is the same for cores that behave
 // the same. Both go by the fields that a core has, whatever they are called, so that a field which is added counts; only
-// what is named here is treated in its own way. (Measured against building a core anew from its past: a copy takes 6 us,
-// replaying the ten to thirty events that lead to a state ten times that.)
+// what is named here is treated in its own way. (Measured: a copy takes 10 us. Building the core anew by the ten to forty
+// events that lead to a state takes 9 us and some 15 us for each.)
 
 import assert from 'node:assert';
 import { Buffer } from 'node:buffer';

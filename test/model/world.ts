@@ -15,6 +15,9 @@
 //     nothing has happened to yet only the first does something.
 //   - Time is not counted: a member may time out at any moment. That it only waits matters to it when it is asked for a
 //     vote that it would not hear otherwise (R7, R8), so the two are one step.
+//
+// What is left out: snapshots and the cutting of logs, reads, leases, transfers, quiescence, and members that take several
+// events before they ask their core what there is to do.
 
 import assert, { AssertionError } from 'node:assert';
 import { type Change, Role } from '../../node/raft/core/index.js';
