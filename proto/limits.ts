@@ -229,6 +229,8 @@ export const limits = {
   fuseDirectoryEntries: 16_384,
   fuseNotices: 65_536,
   /** Files open for writing at once of which device threads know, and files closed with bytes that no flush covered. */
+  /** Files open for writing of which device threads know that they have no attributes; a prime. */
+  fusePlainFiles: 8191,
   fuseFlushWords: 16_384,
   fuseOwingFiles: 65_536,
   /** Entries of directories that a mount keeps, and directories with any. */

@@ -13,8 +13,8 @@ import { AttrFlag, isDirectory, Mode, SetAttr } from '../../proto/meta/index.js'
 import { OfsError, Status } from '../../proto/status.js';
 import { type Context, type Handler, isStatus } from './context.js';
 import type { Node } from './nodes.js';
+import { CAPABILITY } from './shared.js';
 
-const CAPABILITY = 'security.capability';
 const TIME_END = 2 ** 51;
 const NO_TIME = { sec: 0, nsec: 0 };
 
@@ -133,6 +133,7 @@ export const setxattr: Handler = async (context, request) => {
     if (name === CAPABILITY) node.bare = false;
   }
   context.nodes.change(request.inode);
+  context.nodes.plain.clear(context.nodes.nodeOf(request.inode));
   context.answer.empty(request.unique);
 };
 

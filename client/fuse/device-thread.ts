@@ -1,15 +1,19 @@
 // A device thread: blocks in read on /dev/fuse and passes what it reads to the engine, by reference or through its ring
-// (shared.ts). Answers by itself a FLUSH of a file that owes none (flush-account.ts), and the statfs that this process
-// sends itself to make readers leave; of all else it knows nothing. Inside the device it hears nothing: no message, not
+// (shared.ts). Answers by itself a FLUSH of a file that owes none (flush-account.ts), the question for capabilities of a
+// file without attributes (plain-files.ts), and the statfs that this process sends itself to make readers leave; of all
+// else it knows nothing. Inside the device it hears nothing: no message, not
 // even process.exit.
 
 import assert from 'node:assert';
 import { readSync, writeSync } from 'node:fs';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { answerHeader, flushIn, Opcode, requestHeader, statfsOut } from '../../proto/fuse/index.js';
+import { answerHeader, flushIn, getxattrIn, Opcode, requestHeader, statfsOut } from '../../proto/fuse/index.js';
 import { limits } from '../../proto/limits.js';
+import { Errno } from '../../proto/status.js';
 import { Doorbell, RingProducer } from '../../workers/ring/index.js';
+import { isPlain } from './plain-files.js';
 import {
+  CAPABILITY,
   Control,
   type Departure,
   type DeviceThreadData,
@@ -25,6 +29,12 @@ import {
 /** Offsets in the request header. */
 const OPCODE_OFFSET = 4;
 const UNIQUE_OFFSET = 8;
+const NODE_OFFSET = 16;
+/** In the header of an answer. */
+const ERROR_OFFSET = 4;
+const CAPABILITY_NAME = Buffer.from(`${CAPABILITY}\0`, 'latin1');
+const NAME_OFFSET = requestHeader.bytes + getxattrIn.bytes;
+const ASKS_CAPABILITY_BYTES = NAME_OFFSET + CAPABILITY_NAME.length;
 /** The upper half of a FLUSH's handle. */
 const FLUSH_WORD_OFFSET = requestHeader.bytes + flushIn.fields.fh!.offset + 4;
 const WAIT_MS = 1_000;
@@ -33,6 +43,7 @@ class DeviceReader {
   private readonly control: Int32Array;
   private readonly slots: Int32Array;
   private readonly flushWords: Int32Array;
+  private readonly plainFiles: Int32Array;
   private readonly answer = Buffer.alloc(answerHeader.bytes + statfsOut.bytes);
   private readonly memory: Buffer;
   private readonly buffers: Buffer[] = [];
@@ -43,6 +54,7 @@ class DeviceReader {
     this.control = new Int32Array(data.control);
     this.slots = new Int32Array(data.slots);
     this.flushWords = new Int32Array(data.flushWords);
+    this.plainFiles = new Int32Array(data.plainFiles);
     this.memory = Buffer.from(data.memory);
     for (let at = 0; at < this.memory.length; at += SLOT_BYTES) {
       this.buffers.push(this.memory.subarray(at, at + SLOT_BYTES));
@@ -80,6 +92,8 @@ class DeviceReader {
         slot = this.freeSlot();
       } else if (opcode === Opcode.FLUSH && this.owesNothing(buffer)) {
         this.reply(buffer, 0);
+      } else if (opcode === Opcode.GETXATTR && this.hasNoCapability(buffer, length)) {
+        this.reply(buffer, 0, Errno.ENODATA);
       } else {
         this.send(INLINE, buffer, length, length);
       }
@@ -133,10 +147,20 @@ class DeviceReader {
     return word !== 0 && Atomics.load(this.flushWords, word) === FlushWord.SETTLED;
   }
 
-  private reply(request: Buffer, bodyBytes: number): void {
+  private hasNoCapability(getxattr: Buffer, length: number): boolean {
+    if (length !== ASKS_CAPABILITY_BYTES) return false;
+    const low = getxattr.readInt32LE(NODE_OFFSET);
+    const high = getxattr.readUInt32LE(NODE_OFFSET + 4);
+    return (
+      isPlain(this.plainFiles, low, high) && getxattr.compare(CAPABILITY_NAME, 0, undefined, NAME_OFFSET, length) === 0
+    );
+  }
+
+  private reply(request: Buffer, bodyBytes: number, errno = 0): void {
     const { answer } = this;
     const length = answerHeader.bytes + bodyBytes;
     answer.writeUInt32LE(length, 0);
+    answer.writeInt32LE(-errno, ERROR_OFFSET);
     request.copy(answer, 8, UNIQUE_OFFSET, UNIQUE_OFFSET + 8);
     try {
       writeSync(this.data.descriptor, answer, 0, length);

@@ -29,21 +29,20 @@ function isWritable(flags: number): boolean {
   return (flags & OpenFlag.ACCESS) !== OpenFlag.READ_ONLY;
 }
 
-function addFile(context: Context, handle: FileHandle, flags: number): number {
+/** `clock`: the attributes that the open has answered are not older. */
+function addFile(context: Context, handle: FileHandle, flags: number, clock: number): number {
   const writable = isWritable(flags);
-  const node = context.nodes.find(handle.inode);
-  if (writable && node !== undefined) node.writers++;
+  if (writable) context.nodes.beginWriting(handle.inode, clock);
   return context.files.add({ handle, flags, writable }, writable ? context.flushes.open(handle.inode) : 0);
 }
 
 /** The file is no longer open under this handle; what was written through it is to be told anew. */
 async function dropFile(context: Context, fh: number): Promise<void> {
   const file = context.files.remove(fh);
-  const node = context.nodes.find(file.handle.inode);
   if (file.writable) {
     context.flushes.close(file.handle.inode);
     context.nodes.change(file.handle.inode);
-    if (node !== undefined) node.writers--;
+    context.nodes.endWriting(file.handle.inode);
   }
   await context.vfs.release(file.handle);
 }
@@ -63,12 +62,13 @@ export const open: Handler = async (context, request) => {
   if ((flags & OpenFlag.TRUNCATE) !== 0) {
     await dropPrivileges(context, request.inode, (openFlags & OpenRequestFlag.KILL_SUIDGID) !== 0);
   }
+  const clock = context.nodes.now;
   const { handle, attr } = await context.vfs.open(request.inode, flags & ~OpenFlag.APPEND);
   // An open sees every close before it: a size of before that is forgotten, though its time is not over.
   const node = context.nodes.note(attr);
   if (node !== undefined && node.told !== attr.version) context.answer.expireAttributes(request.inode);
   if ((flags & OpenFlag.TRUNCATE) !== 0) context.nodes.change(request.inode);
-  const fh = addFile(context, handle, flags);
+  const fh = addFile(context, handle, flags, clock);
   if (!context.answer.open(request.unique, fh, openFlagsFor(context, handle, flags))) await dropFile(context, fh);
 };
 
@@ -99,7 +99,7 @@ async function answerCreate(
   }
   // The node must know of the writer, so it is remembered first, and forgotten if the kernel does not take it.
   context.nodes.remember(attr, parent);
-  const fh = addFile(context, handle, flags);
+  const fh = addFile(context, handle, flags, context.nodes.now);
   if (context.answer.create(unique, attr, fh, openFlagsFor(context, handle, flags))) return;
   await dropFile(context, fh);
   context.nodes.forget(attr.inode, 1);

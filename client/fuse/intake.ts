@@ -54,6 +54,8 @@ export interface IntakeOptions {
   readonly threads: number;
   /** FlushAccounts.shared. */
   readonly flushWords: SharedArrayBuffer;
+  /** PlainFiles.shared. */
+  readonly plainFiles: SharedArrayBuffer;
 }
 
 /** A thread without a free slot reads nothing, so the last ones are not let go of for long. */
@@ -153,13 +155,13 @@ export class Intake {
   private trust = 0;
 
   constructor(
-    { descriptor, threads, flushWords }: IntakeOptions,
+    { descriptor, threads, flushWords, plainFiles }: IntakeOptions,
     private readonly target: IntakeTarget,
   ) {
     assert(threads >= 1 && threads <= limits.fuseThreads, `1 to ${limits.fuseThreads} device threads`);
     const spill = new Spill();
     for (let index = 0; index < threads; index++) {
-      const shared = { descriptor, control: this.control, engineBell: this.bell.shared, flushWords };
+      const shared = { descriptor, control: this.control, engineBell: this.bell.shared, flushWords, plainFiles };
       this.threads.push(new DeviceThread(createThreadData(shared), spill));
     }
   }

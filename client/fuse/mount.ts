@@ -98,7 +98,12 @@ class ActiveMount implements Mount {
     this.context = createContext(options, descriptor, nodes, this.notifier);
     this.engine = new Engine({ context: this.context, readOnly: options.readOnly ?? false });
     this.intake = new Intake(
-      { descriptor, threads: options.threads ?? DEFAULT_THREADS, flushWords: this.context.flushes.shared },
+      {
+        descriptor,
+        threads: options.threads ?? DEFAULT_THREADS,
+        flushWords: this.context.flushes.shared,
+        plainFiles: this.context.nodes.plain.shared,
+      },
       this.engine,
     );
     this.engine.onRoom = () => this.intake.resume();

@@ -3,7 +3,8 @@
 // 1, the kernel's name for it.
 
 import { ROOT_NODE } from '../../proto/fuse/index.js';
-import { type Attr, Mode } from '../../proto/meta/index.js';
+import { type Attr, AttrFlag, Mode } from '../../proto/meta/index.js';
+import { PlainFiles } from './plain-files.js';
 
 export interface Node {
   /** How many lookups the kernel has not taken back. */
@@ -31,6 +32,7 @@ function newNode({ mode, flags }: Pick<Attr, 'mode' | 'flags'>, parent: number, 
 }
 
 export class NodeTable {
+  readonly plain = new PlainFiles();
   private readonly nodes = new Map<number, Node>();
   private clock = 0;
   /** The latest change to an inode that the kernel has forgotten since. */
@@ -66,8 +68,7 @@ export class NodeTable {
       this.nodes.set(attr.inode, node);
     }
     node.lookups++;
-    node.mode = attr.mode;
-    node.flags = attr.flags;
+    this.learn(node, attr);
     node.told = attr.version;
     node.parent = parent;
     return node;
@@ -77,8 +78,7 @@ export class NodeTable {
   note(attr: Attr): Node | undefined {
     const node = this.nodes.get(attr.inode);
     if (node === undefined) return undefined;
-    node.mode = attr.mode;
-    node.flags = attr.flags;
+    this.learn(node, attr);
     return node;
   }
 
@@ -86,6 +86,26 @@ export class NodeTable {
   tell(attr: Attr): void {
     const node = this.note(attr);
     if (node !== undefined) node.told = attr.version;
+  }
+
+  /** A file is open for writing, by attributes read at `clock`. */
+  beginWriting(inode: number, clock: number): void {
+    const node = this.nodes.get(inode);
+    if (node === undefined) return;
+    node.writers++;
+    if ((node.flags & AttrFlag.XATTRS) === 0 && node.changed <= clock) this.plain.mark(this.nodeOf(inode));
+  }
+
+  endWriting(inode: number): void {
+    const node = this.nodes.get(inode);
+    if (node !== undefined && --node.writers > 0) return;
+    this.plain.clear(this.nodeOf(inode));
+  }
+
+  private learn(node: Node, attr: Attr): void {
+    node.mode = attr.mode;
+    node.flags = attr.flags;
+    if ((attr.flags & AttrFlag.XATTRS) !== 0) this.plain.clear(this.nodeOf(attr.inode));
   }
 
   forget(inode: number, lookups: number): void {

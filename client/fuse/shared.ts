@@ -34,6 +34,9 @@ export const SlotState = { FREE: 0, ENGINE: 1 } as const;
 /** What the word of a file open for writing says (flush-account.ts). */
 export const FlushWord = { OWING: 0, SETTLED: 1 } as const;
 
+/** What the kernel asks for before a write. */
+export const CAPABILITY = 'security.capability';
+
 /** Why a thread left. */
 export type Departure = { reason: 'gone' } | { reason: 'stopped' } | { reason: 'failed'; message: string };
 
@@ -45,13 +48,15 @@ export interface DeviceThreadData {
   readonly ownBell: SharedArrayBuffer;
   /** One word for each file open for writing, as handles name them. */
   readonly flushWords: SharedArrayBuffer;
+  /** PlainFiles.shared. */
+  readonly plainFiles: SharedArrayBuffer;
   readonly slots: SharedArrayBuffer;
   readonly memory: SharedArrayBuffer;
 }
 
 /** What one thread has for itself; the rest is shared by all threads of a mount. */
 export function createThreadData(
-  shared: Pick<DeviceThreadData, 'descriptor' | 'control' | 'engineBell' | 'flushWords'>,
+  shared: Pick<DeviceThreadData, 'descriptor' | 'control' | 'engineBell' | 'flushWords' | 'plainFiles'>,
 ): DeviceThreadData {
   const slots = limits.fuseWriteSlotsPerThread;
   return {

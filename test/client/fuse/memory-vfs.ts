@@ -219,6 +219,7 @@ export class MemoryVfs implements Vfs {
   }
 
   async xattrGet(inode: number, name: ByteString): Promise<Uint8Array> {
+    await this.before('xattrGet');
     return this.inode(inode).xattrs.get(name) ?? fail(Status.NODATA, name);
   }
 
