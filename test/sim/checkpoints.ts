@@ -46,6 +46,7 @@ export class Checkpoints implements SnapshotStore {
   private file: WalFile | undefined;
   /** Changes of the directory, one after another. */
   private work: Promise<void> = Promise.resolve();
+  private ended = false;
 
   constructor(private readonly options: CheckpointsOptions) {}
 
@@ -152,8 +153,15 @@ export class Checkpoints implements SnapshotStore {
     this.newest = snapshot;
   }
 
+  /** Nothing more is begun. Resolves when what is under way is done. */
+  end(): Promise<void> {
+    this.ended = true;
+    return this.work;
+  }
+
   private serially<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.work.then(work);
+    const done = this.work.then(() => (this.ended ? new Promise<T>(() => undefined) : work()));
+    if (this.ended) return done;
     this.work = done.then(
       () => undefined,
       () => undefined,

@@ -1,6 +1,7 @@
 // A machine with its disk and clock, and the process on it: a raft host with a member of each group. It can be killed
 // at any moment, lose power, and start again from what is on its disk.
 
+import { Role } from '../../node/raft/core/index.js';
 import type { GroupHandle } from '../../node/raft/driver/index.js';
 import {
   createLeases,
@@ -171,6 +172,7 @@ export class Node {
     this.universe.tell(this, `leaves group ${group}`);
     this.stays.set(group, (this.stays.get(group) ?? 0) + 1);
     this.leaving.add(group);
+    const ended = this.machines.get(group)?.snapshots.end();
     this.machines.delete(group);
     this.members.delete(group);
     this.live.delete(group);
@@ -183,7 +185,7 @@ export class Node {
       this.leaving.delete(group);
       this.openGroup(host, group, process, leases).then(undefined, (error: Error) => this.failed(process, error));
     };
-    process.later(1000, join);
+    ended?.then(() => process.later(1000, join));
   }
 
   /** Damages what is synced, if the groups can do without this machine. */
@@ -334,8 +336,10 @@ export class Node {
   /** From here on the observer goes by what was found on the disk. */
   private recover({ group, core }: Member): void {
     const durable = new DurableLog();
-    durable.term = core.term;
-    durable.vote = core.vote;
+    // Who is alone has gone on to the next term already, and its disk does not know yet.
+    const ahead = core.alone && core.role === Role.CANDIDATE;
+    durable.term = ahead ? core.term - 1 : core.term;
+    durable.vote = ahead ? 0 : core.vote;
     durable.reset(core.log.firstIndex);
     for (let index = core.log.firstIndex; index <= core.log.lastIndex; index++)
       durable.add(index, core.log.term(index));

@@ -15,6 +15,7 @@ export const faultNames = [
   'pause',
   'cut',
   'isolate',
+  'quarrel',
   'loss',
   'double',
   'late',

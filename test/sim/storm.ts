@@ -44,6 +44,22 @@ const blows: Partial<Record<FaultName, Blow>> = {
       if (direction !== 1) universe.network.sever(id, node.id, forUs);
     }
   },
+  /** A leader and a voter do not reach each other, the others reach both and restart; nothing new is written. */
+  quarrel: (universe, node) => {
+    const other = universe.random.pick(universe.living);
+    const forUs = 300_000 + universe.random.exponential(2_000_000);
+    if (other === node) return;
+    universe.tell(node, `and node ${other.id} quarrel for ${seconds(forUs)}`);
+    universe.network.sever(node.id, other.id, forUs);
+    universe.network.sever(other.id, node.id, forUs);
+    universe.onlyReadsUntilUs = universe.world.nowUs + forUs;
+    for (const third of universe.living) {
+      if (third === node || third === other || !universe.options.faults.has('crash')) continue;
+      for (let count = universe.random.below(5); count > 0; count--) {
+        universe.world.after(universe.random.below(forUs), () => universe.crash(third, false, 5_000));
+      }
+    }
+  },
   clock: (universe, node) => {
     const error = universe.options.clockErrorPpm / 1e6;
     const part = universe.random.pick([-1, 1, universe.random.below(2001) / 1000 - 1]);

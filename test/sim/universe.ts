@@ -27,6 +27,7 @@ export class Universe {
   moments = 0;
   readonly operations = { count: 0, next: (): number => ++this.operations.count };
   crashAtIo: number;
+  onlyReadsUntilUs = 0;
   healed = false;
   private nextId: number;
   private readonly initial: Configuration;
@@ -56,6 +57,7 @@ export class Universe {
 
   /** From time to time nothing is written for a while: whoever is cut off then lacks nothing. */
   get onlyReads(): boolean {
+    if (this.world.nowUs < this.onlyReadsUntilUs) return !this.healed;
     const phase = Math.floor(this.world.nowUs / PHASE_US);
     return !this.healed && mix(this.options.seed ^ phase) % 100 < 100 * this.options.onlyReads;
   }
@@ -77,10 +79,10 @@ export class Universe {
   }
 
   /** A process ends, and comes back after a while. */
-  crash(node: Node, machine: boolean): void {
-    if (node.process === undefined) return;
+  crash(node: Node, machine: boolean, withinUs = this.random.pick([20_000, 400_000, 3_000_000])): void {
+    if (node.process === undefined || (this.healed && withinUs < 20_000)) return;
     node.crash(machine);
-    const longest = this.healed ? 100_000 : this.random.pick([20_000, 400_000, 3_000_000]);
+    const longest = this.healed ? 100_000 : withinUs;
     if (!node.lost) this.world.after(this.random.below(longest), () => node.start());
   }
 

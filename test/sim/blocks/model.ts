@@ -1,0 +1,89 @@
+// What clients of the store know: the bytes of each block, what was acknowledged, what was asked for and never answered.
+// And what faults have damaged, as whoever damages it tells.
+
+import { BLOB_BLOCKS, blobOf, blockVolume } from '../../../proto/ids.js';
+
+export interface Block {
+  readonly id: number;
+  readonly data: Buffer;
+  acknowledged: boolean;
+  /** Its write and its deletion overlapped: it may be there or not. */
+  uncertain: boolean;
+  /** A fault has changed a byte of its needle on the disk. */
+  damaged: boolean;
+  /** A fault has changed a byte of its tombstone. */
+  tombstoneDamaged: boolean;
+}
+
+export interface Blob {
+  readonly id: number;
+  readonly blocks: Map<number, Block>;
+  deletion: 'none' | 'asked' | 'acknowledged';
+  writing: number;
+}
+
+/** What faults have done to a volume. */
+export interface Damage {
+  data: number;
+  index: number;
+  superblock: boolean;
+  /** The store has said that something is wrong with it. */
+  reported: boolean;
+}
+
+export class Model {
+  readonly blobs: Blob[] = [];
+  readonly byId = new Map<number, Blob>();
+  /** Of first blocks that were never answered, so that their ids are unknown. */
+  readonly orphans: Buffer[] = [];
+  readonly damage = new Map<number, Damage>();
+  /** Blocks that the store itself has called damaged or lost. */
+  readonly reported = new Set<number>();
+  private numbers = 0;
+
+  begin(id: number): Blob {
+    const blob: Blob = { id, blocks: new Map(), deletion: 'none', writing: 0 };
+    this.blobs.push(blob);
+    this.byId.set(id, blob);
+    return blob;
+  }
+
+  nextNumber(): number {
+    return this.numbers++;
+  }
+
+  block(id: number): Block | undefined {
+    return this.byId.get(blobOf(id))?.blocks.get(id % BLOB_BLOCKS);
+  }
+
+  *blocks(): Generator<{ blob: Blob; block: Block }> {
+    for (const blob of this.blobs) for (const block of blob.blocks.values()) yield { blob, block };
+  }
+
+  damageOf(volume: number): Damage {
+    let damage = this.damage.get(volume);
+    if (damage === undefined) {
+      damage = { data: 0, index: 0, superblock: false, reported: false };
+      this.damage.set(volume, damage);
+    }
+    return damage;
+  }
+
+  /** Whether a fault may have cost the whole volume. */
+  mayBeLost(volume: number): boolean {
+    return this.damage.get(volume)?.superblock === true;
+  }
+
+  /** Whether nothing is known of it but what its bytes are. */
+  isUncertain({ id, uncertain, damaged, tombstoneDamaged }: Block): boolean {
+    return uncertain || damaged || tombstoneDamaged || this.mayBeLost(blockVolume(id));
+  }
+}
+
+export function mustLive(model: Model, blob: Blob, block: Block): boolean {
+  return block.acknowledged && blob.deletion === 'none' && !model.isUncertain(block);
+}
+
+export function mustBeGone(model: Model, blob: Blob, block: Block): boolean {
+  return blob.deletion === 'acknowledged' && !model.isUncertain(block);
+}

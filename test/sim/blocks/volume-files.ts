@@ -1,0 +1,67 @@
+// What stands in a data file, found by its format alone, apart from the code under test: for what is to be damaged, for
+// what is said to be on the platter, and to count.
+
+import {
+  emptyNeedleHeader,
+  NEEDLE_ALIGN,
+  NEEDLE_HEADER_BYTES,
+  needleBytes,
+  readNeedleHeader,
+  SUPERBLOCK_BYTES,
+  trailerFits,
+  VOLUME_KEYS,
+} from '../../../proto/block/index.js';
+
+export interface FoundNeedle {
+  readonly id: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly length: number;
+  readonly tombstone: boolean;
+  readonly blocks: number;
+}
+
+export const DIRECTORY = '/node';
+const BLOCKS = `${DIRECTORY}/blocks/`;
+
+export function volumeFile(volume: number, kind: 'needles' | 'index'): string {
+  return `${BLOCKS}${volume.toString(16).padStart(8, '0')}.${kind}`;
+}
+
+/** The volume that a file belongs to; undefined for the others, unfinished ones among them. */
+export function volumeOf(file: string): number | undefined {
+  const match = /\/([0-9a-f]{8})\.(needles|index)$/.exec(file);
+  return match === null ? undefined : Number.parseInt(match[1]!, 16);
+}
+
+/** Needles and tombstones in the order of the file, whatever lies between them. */
+export function needlesIn(file: Buffer): FoundNeedle[] {
+  const found: FoundNeedle[] = [];
+  const header = emptyNeedleHeader();
+  if (file.length < SUPERBLOCK_BYTES) return found;
+  const volume = file.readUInt32LE(8);
+  const cookie = file.readUInt32LE(12);
+  for (let at = SUPERBLOCK_BYTES; at + NEEDLE_HEADER_BYTES <= file.length; ) {
+    const ours = readNeedleHeader(file, at, header) && header.cookie === cookie;
+    const bytes = needleBytes(header.length);
+    const whole = ours && Math.floor(header.id / VOLUME_KEYS) === volume && at + bytes <= file.length;
+    if (!whole || !trailerFits(file, at, file, at + NEEDLE_HEADER_BYTES + header.length)) {
+      at += NEEDLE_ALIGN;
+      continue;
+    }
+    const { id, length, tombstone, blocks } = header;
+    found.push({ id, offset: at, bytes, length, tombstone, blocks });
+    at += bytes;
+  }
+  return found;
+}
+
+/** Whether a block stands in a file and is not deleted behind it. */
+export function livesIn(needles: readonly FoundNeedle[], id: number): boolean {
+  let lives = false;
+  for (const needle of needles) {
+    if (!needle.tombstone) lives ||= needle.id === id;
+    else if (id >= needle.id && id < needle.id + needle.blocks) lives = false;
+  }
+  return lives;
+}
