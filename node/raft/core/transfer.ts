@@ -7,6 +7,7 @@
 
 import { type Message, MessageKind } from '../../../proto/raft/index.js';
 import { stand } from './candidate.js';
+import { wake } from './quiescence.js';
 import { NOBODY, type Raft } from './raft.js';
 import type { Progress } from './tracker.js';
 
@@ -14,6 +15,7 @@ import type { Progress } from './tracker.js';
 export function transfer(raft: Raft, message: Message): void {
   const target = message.from;
   if (target === raft.id || !raft.isVoter(target) || raft.transfer.target === target) return;
+  wake(raft); // its time is counted in ticks
   raft.transfer.begin(target);
   handOver(raft, target, raft.progressOf(target));
 }
