@@ -34,7 +34,7 @@ export const limits = {
   listPageEntries: 1000,
   listPageScan: 10_000,
   readdirEntries: 4096,
-  /** The largest file whose bytes an open brings along. */
+  /** The largest file whose bytes an open brings along, and the most bytes that go with their commit. */
   inlineBytes: 16 * KIB,
   /** Entries that an answer brings along with the one that was asked for. */
   neighbours: 256,

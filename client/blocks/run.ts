@@ -49,6 +49,7 @@ export class Run {
   private durable = 0;
   private redirects = 0;
   private aborted = false;
+  private held = false;
   private waiters: { resolve: () => void; reject: (error: OfsError) => void }[] = [];
 
   /** `start`: offset in the file of the first byte; `limit`: the most bytes it takes, at most to the chunk's end. */
@@ -155,6 +156,36 @@ export class Run {
     return rest;
   }
 
+  /**
+   * Seals a run of at most `bytes`, of which nothing was sent, and does not send it: whoever has the bytes now writes them
+   * in another way, and calls `written` or `sendNow`. Null, and nothing changed, for any other run.
+   */
+  hold(bytes: number): { data: Buffer; crc: number } | null {
+    const { tail } = this;
+    if (this.sealed || this.error !== null || this.blocks.length > 0 || tail === null) return null;
+    if (tail.length === 0 || tail.length > Math.min(bytes, limits.checksumPieceBytes)) return null;
+    this.held = true;
+    this.seal();
+    return { data: tail.buffer!.subarray(0, tail.length), crc: tail.checksums.finish()[0]! }; // a tail has its buffer
+  }
+
+  /** The bytes of a held run are on disk, as a blob of their own written under `session`. */
+  written(blob: number, session: number): void {
+    assert(this.held && !this.aborted);
+    this.held = false;
+    this.part = { first: 0, session, id: blob, sending: 0, failure: null };
+    this.parts.push(this.part);
+    this.next = 1;
+    this.landed(this.part, this.blocks[0]!, blob); // a held run has its block
+  }
+
+  /** A held run goes the way of all others. */
+  sendNow(): void {
+    assert(this.held);
+    this.held = false;
+    this.pump();
+  }
+
   /** Resolves when the sealed run is on disk whole; rejects with what stops it. */
   settled(): Promise<void> {
     assert(this.sealed);
@@ -223,7 +254,7 @@ export class Run {
   }
 
   private pump(): void {
-    while (this.error === null && !this.aborted && this.next < this.blocks.length) {
+    while (this.error === null && !this.aborted && !this.held && this.next < this.blocks.length) {
       if (this.part === null) {
         this.part = { first: this.next, session: this.space.store.session, id: 0, sending: 0, failure: null };
         this.parts.push(this.part);

@@ -6,12 +6,14 @@ import type { AnswerOf, RequestOf } from '../../proto/operation.js';
 export interface MetaChannel {
   /**
    * One operation, one request. Resolves with the answer when it is committed and applied; rejects with OfsError.
-   * Retries, under the same request number, until limits.requestTimeoutMs have passed.
+   * Retries, under the same request number, until limits.requestTimeoutMs have passed. `payload` must stay as it is, also
+   * after the call has ended: it may be on its way yet.
    */
   call<K extends MetaOperationName>(
     name: K,
     group: number,
     request: RequestOf<MetaOperations[K]>,
+    payload?: Buffer,
   ): Promise<AnswerOf<MetaOperations[K]>>;
   /**
    * Answers a read at once from this process's own database, if a lease allows it; undefined otherwise. Throws OfsError

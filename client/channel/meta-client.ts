@@ -68,11 +68,16 @@ export class MetaClient implements MetaChannel {
     return this.options.local?.read(name, group, request);
   }
 
-  async call<K extends MetaOperationName>(name: K, group: number, request: Request<K>): Promise<Answer<K>> {
+  async call<K extends MetaOperationName>(
+    name: K,
+    group: number,
+    request: Request<K>,
+    payload: Buffer | null = null,
+  ): Promise<Answer<K>> {
     const deadline = performance.now() + limits.requestTimeoutMs;
     for (let pauseMs = BUSY_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, BUSY_MAX_MS)) {
       try {
-        return await this.callOnce(name, group, request);
+        return await this.callOnce(name, group, request, payload);
       } catch (error) {
         const again = error instanceof OfsError && RETRIED.has(error.status);
         if (!again || this.closing || performance.now() + pauseMs > deadline) throw error;
@@ -107,7 +112,12 @@ export class MetaClient implements MetaChannel {
     for (const channel of this.options.channels) channel.close();
   }
 
-  private callOnce<K extends MetaOperationName>(name: K, group: number, request: Request<K>): Promise<Answer<K>> {
+  private callOnce<K extends MetaOperationName>(
+    name: K,
+    group: number,
+    request: Request<K>,
+    payload: Buffer | null = null,
+  ): Promise<Answer<K>> {
     const operation = metaOperations[name] as unknown as Operation<Request<K>, Answer<K>>;
     const { writer } = this;
     writer.reset();
@@ -120,7 +130,7 @@ export class MetaClient implements MetaChannel {
     const { channels } = this.options;
     const channel = channels[group % channels.length]!; // at least one channel
     return new Promise((resolve, reject) => {
-      channel.call(operation.code, group, writer.view(), null, (status, body) => {
+      channel.call(operation.code, group, writer.view(), payload, (status, body) => {
         if (status !== Status.OK) return reject(failure(name, status as Status, body));
         try {
           resolve(readAnswer(operation.answer, name, body));

@@ -50,6 +50,7 @@ export async function commitRound(host: CommitHost, file: VfsFile, kind: RoundKi
     try {
       for (const run of file.pending) run.retry();
       file.uncommittedBytes = 0;
+      if (kind === 'WHOLE') await commitSmall(host, file);
       if (kind !== 'SEALED') sealRuns(file, kind);
       await commitSealed(host, file);
       file.failedCommits = 0;
@@ -63,6 +64,37 @@ export async function commitRound(host: CommitHost, file: VfsFile, kind: RoundKi
       await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
     }
   }
+}
+
+/**
+ * Few bytes go with their commit, in one request, where the blocks are another process's. What does not succeed is left
+ * to the way of all others.
+ */
+async function commitSmall(host: CommitHost, file: VfsFile): Promise<void> {
+  const [run, ...others] = file.pending;
+  if (run === undefined || others.length > 0 || host.blocks.isInProcess) return;
+  const held = run.hold(limits.inlineBytes);
+  if (held === null) return;
+  file.streak = 0;
+  const { session } = host.blocks;
+  const request = { inode: file.inode, session, offset: run.start, size: run.end, mtime: file.mtime, crc: held.crc };
+  let answer: Committed & { blob: number };
+  try {
+    await host.meta.session(host.group);
+    answer = await host.meta.call('writeCommit', host.group, request, Buffer.from(held.data));
+  } catch (error) {
+    asOfsError(error);
+    run.sendNow();
+    return;
+  }
+  if (answer.blob === 0) {
+    file.pending = file.pending.filter((pending) => pending !== run);
+    run.abort();
+    file.learn(answer.attr);
+    return;
+  }
+  run.written(answer.blob, session);
+  finish(host, file, [run], { ...answer, chunks: slicesByChunk([run]) });
 }
 
 async function commitSealed(host: CommitHost, file: VfsFile): Promise<void> {

@@ -12,7 +12,7 @@ import type { Reserve } from '../disk/index.js';
 import type { CommittedEntry, RaftGroup, StateMachine } from '../raft/interface.js';
 import { type Caller, Reply, refuse } from './caller.js';
 import { GroupContext, type ReadBlock } from './context.js';
-import { Dedupe } from './dedupe.js';
+import { Dedupe, type RequestIdentity } from './dedupe.js';
 import type { AppliedState, GroupEngine } from './engine.js';
 import { LongTransaction } from './long-transaction.js';
 import type { BoundOperation, MetaLogic } from './operation-table.js';
@@ -145,6 +145,15 @@ export class MetaGroup implements StateMachine {
       else this.sessions.lose(session);
       this.dedupe.forget(session);
     };
+  }
+
+  /**
+   * Whether a request is to be run: this node leads, and it was not run before, as far as is known yet. Throws OfsError
+   * where it must not be run.
+   */
+  mayRun(caller: RequestIdentity): boolean {
+    if (!this.leads) throw new OfsError(Status.NOT_LEADER, `this node does not lead group ${this.id}`);
+    return caller.session === 0 || this.dedupe.find(this.state, caller) === undefined;
   }
 
   /** Takes a request over: `body` is read before it returns. The caller is answered once, now or later. */

@@ -5,7 +5,8 @@
 
 import assert from 'node:assert';
 import path from 'node:path';
-import { type Codec, DecodeError, decode, encode, Reader } from '../../proto/codec.js';
+import { crc32 } from 'node:zlib';
+import { type Codec, DecodeError, decode, encode, Reader, u53 } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
 import { metaOperations, Table } from '../../proto/meta/index.js';
 import { OfsError, Status } from '../../proto/status.js';
@@ -31,7 +32,7 @@ import {
   withGoneRows,
 } from './volumes.js';
 
-const { reclaimNow, volumeCreate, volumeDelete } = metaOperations;
+const { chunkCommit, reclaimNow, volumeCreate, volumeDelete, writeCommit } = metaOperations;
 /** reclaimNow counts what is left no further. */
 const LEFT_LIMIT = 1_000_000;
 
@@ -50,6 +51,8 @@ export interface MetaServiceOptions {
   readonly deleteBlobs: (blobs: readonly DeletedBlob[]) => Promise<void>;
   /** Nothing is read where the process has no blocks. */
   readonly readBlock?: ReadBlock;
+  /** Writes a block under a client's session; resolves with its blob when it is on disk. Rejects with OfsError. */
+  readonly writeBlock?: (session: number, crc: number, data: Buffer) => Promise<number>;
   readonly clusterInfo: ClusterInfo;
   readonly warn: (message: string) => void;
   /** Something that must not happen did: the process has to end. */
@@ -177,6 +180,8 @@ export class MetaService {
       refuse(request, Status.MALFORMED, `session ${request.session} is out of range`);
     } else if (request.kind === reclaimNow.code) {
       this.settle(request, () => this.reclaimNow(open, request));
+    } else if (request.kind === writeCommit.code) {
+      this.settle(request, () => this.writeCommit(open, request));
     } else {
       this.dispatch(open, request);
     }
@@ -282,6 +287,49 @@ export class MetaService {
       await purge(this.home(gone.group), { gone, bootId, deleteBlobs });
       await root.group.run((transaction) => forgetGone(transaction, gone.group));
     }
+  }
+
+  /** The block first, then the commit that names it, as the client would do it in two requests. */
+  private async writeCommit(open: OpenGroup, request: Request): Promise<void> {
+    const { body, payload, session, number, window } = request;
+    const asked = readRequest(writeCommit.request, body.buffer.subarray(body.position, body.end));
+    const { inode, size, mtime } = asked;
+    const chunk = Math.floor(asked.offset / limits.chunkBytes);
+    const offset = asked.offset - chunk * limits.chunkBytes;
+    const { length } = payload;
+    if (length === 0 || length > limits.inlineBytes || offset + length > limits.chunkBytes) {
+      throw new OfsError(
+        Status.INVAL,
+        `${length} bytes at ${asked.offset}: at most ${limits.inlineBytes} of one chunk`,
+      );
+    }
+    if (crc32(payload) !== asked.crc) {
+      throw new OfsError(Status.CORRUPT, `${length} bytes for inode ${inode} came damaged: send them again`);
+    }
+    let blob = open.group.mayRun(request) ? await this.writeBlock(asked.session, asked.crc, payload) : 0;
+    if (this.closing || open.deleted) throw new OfsError(Status.CLOSED, 'the group is ending');
+    // The same request, sent again over another connection, may have overtaken this one: its block is the one named.
+    if (!open.group.mayRun(request)) blob = 0;
+    const slices = [{ offset, length, blob, blobOffset: 0, blobLength: length }];
+    const commit = encode(chunkCommit.request, {
+      inode,
+      session: asked.session,
+      chunks: [{ chunk, slices }],
+      size,
+      mtime,
+    });
+    // The answer is that of a chunkCommit and the blob behind it.
+    const answer = (status: number, bytes: Uint8Array = Buffer.alloc(0)): void =>
+      request.answer(status, status === Status.OK ? Buffer.concat([bytes, encode(u53, blob)]) : bytes);
+    const operation = open.operations[chunkCommit.code];
+    assert(operation !== undefined, 'every group takes commits');
+    open.group.receive(operation, new Reader(commit), { session, number, window, answer });
+  }
+
+  private writeBlock(session: number, crc: number, data: Buffer): Promise<number> {
+    const { writeBlock } = this.options;
+    if (writeBlock === undefined) throw new OfsError(Status.OPNOTSUPP, 'this node has no blocks');
+    return writeBlock(session, crc, data);
   }
 
   private async reclaimNow(open: OpenGroup, request: Request): Promise<void> {

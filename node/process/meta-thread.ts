@@ -32,6 +32,7 @@ const meta = await openMetaService({
   bootId,
   deleteBlobs,
   readBlock: (block, target) => reader.readSync(block, 0, target),
+  writeBlock,
   clusterInfo: { node, bootId, metaPorts: [...metaPorts], blockPorts: [...blockPorts] },
   warn,
   fatal: endProcess(log),
@@ -53,6 +54,21 @@ host.onStop(async () => {
   reader.close();
 });
 host.ready();
+
+let nextBlockThread = 0;
+
+/** Resolves with the blob when the block is on disk. */
+function writeBlock(session: number, crc: number, data: Buffer): Promise<number> {
+  const { code, request, answer } = blockOperations.blockWrite;
+  const channel = blockChannels[nextBlockThread++ % blockChannels.length]!; // at least one
+  return new Promise((resolve, reject) => {
+    const body = encode(request, { session, blob: 0, index: 0, checksums: [crc] });
+    channel.call(code, 0, body, data, (status, bytes) => {
+      if (status === Status.OK) resolve(answer.read(bytes).blob);
+      else reject(new OfsError(status as Status, `writing a block of ${data.length} bytes: ${statusName(status)}`));
+    });
+  });
+}
 
 /** Resolves when the tombstones of all blobs are on disk. */
 async function deleteBlobs(blobs: readonly DeletedBlob[]): Promise<void> {

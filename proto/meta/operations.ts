@@ -129,6 +129,16 @@ const inodeOperations = {
     { attr: attrCodec, crowded: list(u32, limits.slicesPerRequest) },
   ),
   /**
+   * A chunkCommit of one slice whose bytes are the payload, at most limits.inlineBytes within one chunk, with their CRC-32:
+   * the service writes the block first. `blob` 0: a retry, whose answer is known but not where the bytes lie.
+   */
+  writeCommit: operation(
+    'write',
+    23,
+    { inode: u53, session: u53, offset: u53, size: u53, mtime: optional(timeCodec), crc: u32 },
+    { attr: attrCodec, crowded: list(u32, limits.slicesPerRequest), blob: u53 },
+  ),
+  /**
    * Replaces the first `count` slices of a chunk by `slices` with the same bytes, if those still are the ones whose
    * row (encoded chunkRowCodec of the first `count`) has the CRC-32C `check`; BUSY otherwise.
    */

@@ -33,7 +33,7 @@ let volumes = 0;
 export class MemoryStore implements BlockStore {
   session = 1;
   isDistant = true;
-  isInProcess = false;
+  isInProcess = true;
   usedBytes = 0;
   peakBytes = 0;
   writtenBytes = 0;
@@ -108,6 +108,11 @@ export class MemoryStore implements BlockStore {
     } finally {
       this.owned.set(owner, false);
     }
+  }
+
+  /** A block that another writer has written, as a blob of its own. */
+  place(data: Buffer): number {
+    return this.store(0, 0, data, { blob: 0, index: 0, length: data.length });
   }
 
   private store(blob: number, index: number, data: Buffer, seen: WriteSeen): number {

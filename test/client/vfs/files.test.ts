@@ -45,6 +45,7 @@ test('a small file that the service has at hand is read with its open, unless it
     const writer = client(service);
     await writeFile(writer.vfs, 'small', Buffer.alloc(4096, 7));
     const reader = client(service, {}, writer);
+    reader.store.isInProcess = false;
     service.blocks = new Map(writer.store.blocks);
     const lookup = await reader.vfs.lookup(reader.vfs.root, 'small');
     if (damaged) reader.meta.onAnswer = flipInlined;

@@ -2,12 +2,14 @@
 // transaction at a time, with sessions that can be ended and answers that can be lost.
 
 import assert from 'node:assert';
+import { crc32 } from 'node:zlib';
 import type { MetaChannel } from '../../../client/channel/index.js';
 import { bootstrap, readHandlers, writeHandlers } from '../../../node/meta/operations/index.js';
 import type { MetaAnswer, MetaRequest, Transaction, WriteContext } from '../../../node/meta/view.js';
 import type { ByteString } from '../../../proto/codec.js';
 import { decode, encode } from '../../../proto/codec.js';
 import { rootInode } from '../../../proto/ids.js';
+import { limits } from '../../../proto/limits.js';
 import { type MetaOperationName, metaOperations, type Time } from '../../../proto/meta/index.js';
 import type { Operation } from '../../../proto/operation.js';
 import { OfsError, Status } from '../../../proto/status.js';
@@ -25,6 +27,8 @@ export class MemoryMetaService {
   readonly ended = new Set<number>();
   /** Blocks that the service has at hand. */
   blocks: Map<number, Buffer> | null = null;
+  /** Writes bytes that come with their commit, and answers their blob. */
+  writeBlock: ((data: Buffer) => number) | null = null;
   private rows = new Map<ByteString, Buffer>();
   private order: ByteString[] = [];
   private tokens = 0;
@@ -106,12 +110,17 @@ export class MemoryMeta implements MetaChannel {
 
   constructor(readonly service: MemoryMetaService) {}
 
-  async call<K extends MetaOperationName>(name: K, _group: number, request: MetaRequest<K>): Promise<MetaAnswer<K>> {
+  async call<K extends MetaOperationName>(
+    name: K,
+    _group: number,
+    request: MetaRequest<K>,
+    payload?: Buffer,
+  ): Promise<MetaAnswer<K>> {
     this.calls.push(name);
     await new Promise((resolve) => setImmediate(resolve));
     const mishap = this.mishap?.(name, request) ?? null;
     if (mishap?.before !== undefined) throw mishap.before;
-    const answer = this.answer(name, request);
+    const answer = payload === undefined ? this.answer(name, request) : this.writeCommit(request, payload);
     await (this.late?.(name) ?? new Promise((resolve) => setImmediate(resolve)));
     if (mishap?.after !== undefined) throw mishap.after;
     this.onAnswer?.(answer);
@@ -141,6 +150,18 @@ export class MemoryMeta implements MetaChannel {
   async close(): Promise<void> {
     for (const [inode, count] of this.held) assert.strictEqual(count, 0, `inode ${inode} is still held`);
     this.service.ended.add(this.sessionNumber);
+  }
+
+  private writeCommit<K extends MetaOperationName>(asked: MetaRequest<K>, data: Buffer): MetaAnswer<K> {
+    const { offset, crc, ...request } = asked as unknown as MetaRequest<'writeCommit'>;
+    assert.strictEqual(crc32(data), crc);
+    const { writeBlock } = this.service;
+    if (writeBlock === null) throw new OfsError(Status.OPNOTSUPP, 'no blocks here');
+    const blob = writeBlock(data);
+    const within = offset % limits.chunkBytes;
+    const slice = { offset: within, length: data.length, blob, blobOffset: 0, blobLength: data.length };
+    const chunks = [{ chunk: Math.floor(offset / limits.chunkBytes), slices: [slice] }];
+    return { ...this.answer('chunkCommit', { ...request, chunks }), blob } as unknown as MetaAnswer<K>;
   }
 
   /** Through the codecs, both ways, as over the wire. */

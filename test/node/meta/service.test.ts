@@ -1,6 +1,9 @@
 import assert from 'node:assert';
 import fs from 'node:fs';
 import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
+import { makeBlob } from '../../../proto/ids.js';
+import { limits } from '../../../proto/limits.js';
 import { metaOperations } from '../../../proto/meta/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
 import { ask, askRaw, FILE, makeVolume, startNode, temporaryDirectory } from './support.js';
@@ -40,6 +43,45 @@ test('a request that is none is answered MALFORMED, one with bytes behind it too
   assert.strictEqual(await statusOf(9999, []), Status.MALFORMED);
   assert.strictEqual(await statusOf(metaOperations.volumeList.code, [0, 1]), Status.MALFORMED, 'not of this group');
   assert.strictEqual(await statusOf(code, [7], 77), Status.NO_SUCH_GROUP);
+  await node.close();
+});
+
+test('bytes that come with their commit are a block first, checked, written once, and then named', async (t) => {
+  const directory = temporaryDirectory();
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  const written: Buffer[] = [];
+  const blob = makeBlob(3, 5);
+  const node = await startNode(directory, {
+    writeBlock: async (session, crc, data) => {
+      assert.deepStrictEqual([session, crc], [9, crc32(data)]);
+      written.push(Buffer.from(data));
+      return blob;
+    },
+  });
+  const { group, root } = await makeVolume(node);
+  await ask(node, 'sessionOpen', { session: 9, client: 'test' }, { group });
+  const { attr } = await ask(node, 'mknod', { parent: root, name: 'f', ...FILE }, { group });
+  const payload = Buffer.from('bytes');
+  const offset = limits.chunkBytes + 10;
+  const commit = { inode: attr.inode, session: 9, offset, size: offset + 5, mtime: null, crc: crc32(payload) };
+  const how = { group, payload, session: 9, number: 1_000_000 };
+  const committed = await ask(node, 'writeCommit', commit, how);
+  assert.deepStrictEqual([committed.blob, committed.attr.size], [blob, offset + 5]);
+  const { chunks } = await ask(node, 'chunkRead', { inode: attr.inode, first: 1, count: 1 }, { group });
+  assert.deepStrictEqual(chunks[0]!.slices, [{ offset: 10, length: 5, blob, blobOffset: 0, blobLength: 5 }]);
+  const again = await ask(node, 'writeCommit', commit, how);
+  assert.deepStrictEqual([again.blob, again.attr], [0, committed.attr], 'a retry is answered and not done again');
+  assert.deepStrictEqual(written, [payload]);
+
+  const fails = (change: Partial<typeof commit>, sent = payload) =>
+    ask(node, 'writeCommit', { ...commit, ...change }, { group, payload: sent });
+  await assert.rejects(fails({ crc: 1 }), refusedWith(Status.CORRUPT));
+  await assert.rejects(fails({ offset: limits.chunkBytes - 2 }), refusedWith(Status.INVAL));
+  const large = Buffer.alloc(limits.inlineBytes + 1);
+  await assert.rejects(fails({ crc: crc32(large) }, large), refusedWith(Status.INVAL));
+  await assert.rejects(fails({}, Buffer.alloc(0)), refusedWith(Status.INVAL));
+  assert.strictEqual(written.length, 1, 'nothing was written of what was refused');
+  await assert.rejects(fails({ inode: 77 }), refusedWith(Status.STALE));
   await node.close();
 });
 

@@ -85,6 +85,7 @@ export interface Asking {
   number?: number;
   window?: number;
   group?: number;
+  payload?: Buffer;
 }
 
 let lastNumber = 0;
@@ -102,7 +103,7 @@ export function askRaw(node: { service: Service }, kind: number, body: Buffer, h
       number: how.number ?? ++lastNumber,
       window: how.window ?? 0,
       body: new Reader(bytes),
-      payload: Buffer.alloc(0),
+      payload: how.payload ?? Buffer.alloc(0),
       answer: (status, answerBody = Buffer.alloc(0)) => {
         if (answered) reject(new Error('answered twice'));
         answered = true;
