@@ -44,10 +44,10 @@ const blows: Partial<Record<FaultName, Blow>> = {
       if (direction !== 1) universe.network.sever(id, node.id, forUs);
     }
   },
-  /** A leader and a voter do not reach each other, the others reach both and restart; nothing new is written. */
+  /** A leader and a voter do not reach each other; the others restart, and then hear the voter only. Nothing else befalls anybody meanwhile. */
   quarrel: (universe, node) => {
     const other = universe.random.pick(universe.living);
-    const forUs = 300_000 + universe.random.exponential(2_000_000);
+    const forUs = 500_000 + universe.random.exponential(1_500_000);
     if (other === node) return;
     universe.tell(node, `and node ${other.id} quarrel for ${seconds(forUs)}`);
     universe.network.sever(node.id, other.id, forUs);
@@ -55,9 +55,11 @@ const blows: Partial<Record<FaultName, Blow>> = {
     universe.onlyReadsUntilUs = universe.world.nowUs + forUs;
     for (const third of universe.living) {
       if (third === node || third === other || !universe.options.faults.has('crash')) continue;
-      for (let count = universe.random.below(5); count > 0; count--) {
-        universe.world.after(universe.random.below(forUs), () => universe.crash(third, false, 5_000));
-      }
+      universe.world.after(universe.random.below(forUs), () => {
+        universe.crash(third, false, 5_000);
+        universe.network.sever(node.id, third.id, forUs);
+        universe.network.sever(third.id, node.id, forUs);
+      });
     }
   },
   clock: (universe, node) => {
@@ -116,6 +118,10 @@ export class Storm {
     if (this.over || this.kinds.length === 0) return;
     world.after(random.exponential(options.faultEveryMs * 1000), () => {
       if (this.over) return;
+      if (world.nowUs < this.universe.onlyReadsUntilUs) {
+        this.begin();
+        return;
+      }
       // Who leads is hit more often than others.
       const leaders = [...this.universe.groups.keys()].map((group) => this.universe.leader(group)?.node ?? 0);
       const leader = this.universe.holder(random.pick(leaders));
