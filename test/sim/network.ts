@@ -26,6 +26,12 @@ export const NO_NETWORK_FAULTS: NetworkFaults = {
   slowFactor: 1,
 };
 
+export interface Sending {
+  readonly tricky: boolean;
+  readonly deliver: () => void;
+  readonly lost: () => void;
+}
+
 /** Batches that are on their way at once: more are lost, as a connection's queue is bounded. */
 const LINK_BATCHES = 512;
 
@@ -41,12 +47,18 @@ export class Network {
     public faults: NetworkFaults,
   ) {}
 
-  /** `deliver` runs when it arrives, perhaps twice, perhaps never. `tricky`: it matters that it may come late. */
-  send(source: number, target: number, tricky: boolean, deliver: () => void): void {
+  /**
+   * `deliver` runs when it arrives, perhaps twice, perhaps never; `lost` when it does not and the sender comes to know.
+   * `tricky`: it matters that it may come late.
+   */
+  send(source: number, target: number, { tricky, deliver, lost }: Sending): void {
     const { random, faults } = this;
     const link = linkOf(source, target);
     const under = this.under.get(link) ?? 0;
-    if (this.isCut(link) || under >= LINK_BATCHES || random.chance(faults.loss)) return;
+    if (this.isCut(link) || under >= LINK_BATCHES || random.chance(faults.loss)) {
+      if (random.chance(0.3)) this.world.after(this.delayUs(link, false), lost);
+      return;
+    }
     const copies = random.chance(faults.double) ? 2 : 1;
     this.under.set(link, under + copies);
     for (let copy = 0; copy < copies; copy++) {

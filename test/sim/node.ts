@@ -62,6 +62,7 @@ export class Node {
   private readonly configurations = new Map<number, Configuration>();
   private readonly leaving = new Set<number>();
   private leases: LeaseReader | undefined;
+  private stopping: Process | undefined;
   private readonly looked = new Map<number, readonly number[]>();
   private opening = false;
   /** What is written to the log is this life's. */
@@ -125,6 +126,22 @@ export class Node {
     if (this.disk.silentlyDamaged) this.lose('its last write went elsewhere, and nothing shows it');
   }
 
+  /** The process closes its log and ends; `onStopped` if nothing ends it before. */
+  stop(onStopped: () => void): void {
+    const { process, host } = this;
+    if (process === undefined || host === undefined || this.opening || this.stopping === process) return;
+    this.stopping = process;
+    this.universe.tell(this, 'is stopped');
+    host.close().then(
+      () => {
+        if (!process.alive) return;
+        this.crash(false);
+        onStopped();
+      },
+      (error: Error) => this.failed(process, error),
+    );
+  }
+
   /** Its disk is gone, or no good. Whoever takes its place is another member. */
   lose(why: string): void {
     if (this.lost) return;
@@ -167,7 +184,14 @@ export class Node {
   leave(group: number): void {
     const { host, process } = this;
     const leases = this.leases;
-    if (this.opening || host === undefined || process === undefined || leases === undefined || !this.members.has(group))
+    if (
+      this.opening ||
+      this.stopping === process ||
+      host === undefined ||
+      process === undefined ||
+      leases === undefined ||
+      !this.members.has(group)
+    )
       return;
     this.universe.tell(this, `leaves group ${group}`);
     this.stays.set(group, (this.stays.get(group) ?? 0) + 1);

@@ -13,7 +13,7 @@ const blows: Partial<Record<FaultName, Blow>> = {
     // All at once, as when a rack loses power.
     if (universe.random.chance(0.2))
       for (const other of universe.living) universe.crash(other, universe.random.chance(0.5));
-    else universe.crash(node, false);
+    else node.process?.happen(() => universe.stop(node));
   },
   pause: (universe, node) => {
     if (node.paused) return;

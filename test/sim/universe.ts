@@ -86,10 +86,19 @@ export class Universe {
     if (!node.lost) this.world.after(this.random.below(longest), () => node.start());
   }
 
+  /** A process ends in good order, and comes back after a while. */
+  stop(node: Node): void {
+    node.stop(() => this.world.after(this.random.below(400_000), () => node.start()));
+  }
+
   send(source: number, target: number, tricky: boolean, deliver: (receiver: TransportReceiver) => void): void {
     const node = this.nodes.get(target);
     if (node === undefined) return;
-    this.network.send(source, target, tricky, () => node.arrive(deliver));
+    this.network.send(source, target, {
+      tricky,
+      deliver: () => node.arrive(deliver),
+      lost: () => this.nodes.get(source)?.arrive((receiver) => receiver.lost(target)),
+    });
   }
 
   /** An entry was applied by a member. */
