@@ -160,6 +160,7 @@ export const limits = {
   volumes: 65_536,
   volumeFilesPerThread: 256,
   indexArenaBytes: 16 * 1024 * MIB,
+  indexArenaLeastBytes: 64 * MIB,
   indexSyncLines: 65_536,
   indexBacklogLines: 65_536,
   blockListEntries: 16_384,

@@ -24,7 +24,6 @@ const ENTRIES = limits.volumes;
 const DIRECTORY_WORD = PAGE_BYTES / 4;
 const HEAD_UNITS = Math.ceil((PAGE_BYTES + ENTRIES * ENTRY_WORDS * 4) / UNIT_BYTES);
 assert(UNIT_BYTES % SLOT_BYTES === 0);
-const MIN_ARENA_BYTES = 64 * 1024 * 1024;
 
 const Head = { UNITS: 0, EPOCH: 1, TOUCHED_KIB: 2, EPOCH_KIB: 3 } as const;
 const FIRST_EPOCH = 2;
@@ -60,7 +59,7 @@ function memoryBytes(): number {
  * not used: pages become memory when a needle's slot is written.
  */
 export function createArena(bytes = Math.min(limits.indexArenaBytes, memoryBytes() / 4)): SharedArrayBuffer {
-  const units = Math.floor(Math.max(bytes, MIN_ARENA_BYTES) / UNIT_BYTES);
+  const units = Math.floor(Math.max(bytes, limits.indexArenaLeastBytes) / UNIT_BYTES);
   const buffer = new SharedArrayBuffer(units * UNIT_BYTES);
   const head = new Int32Array(buffer, 0, DIRECTORY_WORD);
   head[Head.UNITS] = HEAD_UNITS;

@@ -114,10 +114,10 @@ export class IndexFile {
     return this.tail;
   }
 
-  /** Adds a line for `flush`. */
+  /** Adds a line, of what is on disk already, for `flush`. */
   add(line: IndexLine): void {
     if (this.behind) return;
-    if (this.lines === limits.indexBacklogLines) {
+    if (this.lines >= limits.indexBacklogLines && !this.flush()) {
       // The disk is full for so long that the lines are given up: a start finds their needles by reading the data.
       this.behind = true;
       this.lines = 0;

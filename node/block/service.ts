@@ -202,8 +202,10 @@ class BlockService {
       this.writes++;
       return;
     }
-    if (status === Status.EXIST) this.run(request, () => this.writeAgain(request, blob + index, checksums));
-    else refuse(request, status, refusals[status] ?? `block ${index} of blob ${blob} was refused`);
+    if (status === Status.EXIST) {
+      this.writes++;
+      this.run(request, () => this.writeAgain(request, blob + index, checksums).finally(this.written));
+    } else refuse(request, status, refusals[status] ?? `block ${index} of blob ${blob} was refused`);
   }
 
   /** A block that is there already: the same bytes are a retry, others a mistake. */

@@ -98,7 +98,9 @@ export class BlockStore {
       found = recoverVolume(directory, number, disk, warn);
       disk.removeSync(dataPath(directory, number) + UNFINISHED);
     } catch (error) {
-      const unreadable = error instanceof DecodeError || (error as NodeJS.ErrnoException).code === 'EIO';
+      // A sync that fails is no damage of the volume: nothing may be built on what it should have kept.
+      const { code, syscall } = error as NodeJS.ErrnoException;
+      const unreadable = error instanceof DecodeError || (code === 'EIO' && syscall === 'read');
       if (!unreadable) throw error;
       this.lose(number, `volume ${number} is not served: ${(error as Error).message}`);
       return;

@@ -160,7 +160,6 @@ export class Inode {
   clone(): Inode {
     const copy = new Inode();
     copy.put(this.cache.subarray(0, this.size), 0);
-    copy.size = this.size;
     copy.sync();
     return copy;
   }
@@ -262,9 +261,13 @@ export class FileSystem {
     for (const inode of this.names.values()) inode.evict();
   }
 
-  clone(): FileSystem {
+  /** A file system of its own that has copies of these files. */
+  copyOf(names: readonly string[]): FileSystem {
     const copy = new FileSystem();
-    for (const [name, inode] of this.names) copy.names.set(name, inode.clone());
+    for (const name of names) {
+      const inode = this.names.get(name);
+      if (inode !== undefined) copy.names.set(name, inode.clone());
+    }
     copy.syncNames();
     return copy;
   }

@@ -40,6 +40,9 @@ export class Life {
   readonly threads: number;
   private readonly arena: SharedArrayBuffer;
   private readonly directory: Arena;
+  closing = false;
+  /** It was closed cleanly. */
+  stopped = false;
   private services: BlockServiceHandle[] = [];
   private readonly waiting = new Set<() => void>();
   private writes: number[] = [];
@@ -102,8 +105,8 @@ export class Life {
 
   /** What a promise of this process comes to; LOST when the process ends before. */
   outcome<T>(work: Promise<T>): Promise<T | typeof LOST> {
-    if (!this.alive) return Promise.resolve(LOST);
     return new Promise((resolve, reject) => {
+      if (!this.alive) resolve(LOST);
       const lost = (): void => resolve(LOST);
       this.waiting.add(lost);
       const end = (): boolean => this.waiting.delete(lost);
@@ -126,6 +129,7 @@ export class Life {
     const lent = Buffer.from(payload);
     const work = new Promise<Result<AnswerOf<BlockOperations[K]>>>((resolve) => {
       let answered = false;
+      if (write) this.writes[thread]!++;
       this.services[thread]!.service({
         kind: operation.code,
         group: 0,
@@ -146,8 +150,6 @@ export class Life {
           resolve({ status, message, value, payload: Buffer.concat(pieces) });
         },
       });
-      if (!write || answered) return;
-      this.writes[thread]!++;
       const most = limits.queueRequests;
       if (this.writes[thread]! > most) this.universe.invariants.report(BOUNDS, `more than ${most} writes wait`);
     });

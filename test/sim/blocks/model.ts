@@ -34,6 +34,7 @@ export interface Damage {
 export class Model {
   readonly blobs: Blob[] = [];
   readonly byId = new Map<number, Blob>();
+  private readonly byVolume = new Map<number, Blob[]>();
   /** Of first blocks that were never answered, so that their ids are unknown. */
   readonly orphans: Buffer[] = [];
   readonly damage = new Map<number, Damage>();
@@ -45,6 +46,10 @@ export class Model {
     const blob: Blob = { id, blocks: new Map(), deletion: 'none', writing: 0 };
     this.blobs.push(blob);
     this.byId.set(id, blob);
+    const volume = blockVolume(id);
+    const others = this.byVolume.get(volume);
+    if (others === undefined) this.byVolume.set(volume, [blob]);
+    else others.push(blob);
     return blob;
   }
 
@@ -56,8 +61,13 @@ export class Model {
     return this.byId.get(blobOf(id))?.blocks.get(id % BLOB_BLOCKS);
   }
 
-  *blocks(): Generator<{ blob: Blob; block: Block }> {
-    for (const blob of this.blobs) for (const block of blob.blocks.values()) yield { blob, block };
+  /** All, or those of a volume. */
+  blocks(volume?: number): { blob: Blob; block: Block }[] {
+    const found: { blob: Blob; block: Block }[] = [];
+    for (const blob of volume === undefined ? this.blobs : (this.byVolume.get(volume) ?? [])) {
+      for (const block of blob.blocks.values()) found.push({ blob, block });
+    }
+    return found;
   }
 
   damageOf(volume: number): Damage {
@@ -67,6 +77,12 @@ export class Model {
       this.damage.set(volume, damage);
     }
     return damage;
+  }
+
+  /** The store says that something is wrong with a volume. */
+  noteReport(volume: number): void {
+    const damage = this.damage.get(volume);
+    if (damage !== undefined) damage.reported = true;
   }
 
   /** Whether a fault may have cost the whole volume. */

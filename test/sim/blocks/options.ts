@@ -72,21 +72,21 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): BlockOptions {
   const on = (name: FaultName, value: number): number => (faults.has(name) ? value : 0);
   const atIo = random.pick([0.0003, 0.001, 0.005]);
   const sessions = random.between(1, 6);
-  const stormMs = random.between(300, 2000);
+  const stormMs = random.between(40, 240);
   const appendZeroedBytes = random.pick([100, 1024, 2048]);
   return {
     seed,
     faults,
     sessions: narrowed.sessions ?? sessions,
     stormMs: narrowed.stormMs ?? stormMs,
-    faultEveryMs: random.pick([40, 150, 400]),
+    faultEveryMs: random.pick([15, 40, 120]),
     crashAtIo: on('kill-at-io', atIo) + on('power-at-io', atIo),
     crashAtStep: on('kill-at-step', random.pick([0.02, 0.1])),
     failSync: on('fail-sync', random.pick([0.001, 0.005])),
     failWrite: on('fail-write', 0.0005),
     shortWrite: on('short-write', random.pick([0.02, 0.3])),
-    latencyUs: on('slow-disk', random.pick([2000, 10_000])) + random.pick([20, 100, 500]),
-    thinkMs: random.pick([0.2, 2, 5, 10]),
+    latencyUs: on('slow-disk', random.pick([1000, 3000])) + random.pick([20, 100, 300]),
+    thinkMs: random.pick([0.5, 2, 5]),
     capacityBytes: random.between(60, 300) * 1024,
     volumeBytes: random.pick([10, 30, 60, 120]) * 1024,
     volumeNeedles: random.pick([4, 20, 20, 60, 200]),

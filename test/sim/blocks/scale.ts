@@ -15,9 +15,7 @@ Object.assign(limits as Record<string, number>, {
   volumes: 1024,
   volumeZeroBytes: 2 * KIB,
   blockReserveBytes: 8 * KIB,
-  compactIntervalMs: 200,
-  noSpaceRetryMs: 20,
+  indexArenaLeastBytes: 6144 * KIB,
+  compactIntervalMs: 30,
+  noSpaceRetryMs: 5,
 });
-
-/** Told to whoever must be loaded behind this. */
-export const SCALED = limits.blockBytes;
