@@ -92,8 +92,11 @@ const blows: Partial<Record<FaultName, Blow>> = {
   transfer: (universe, node) => {
     for (const { raft, leading, group } of node.machines.values()) {
       if (!leading) continue;
-      const to = universe.random.pick(universe.living).memberIn(group);
-      node.process?.happen(() => raft.transfer(to));
+      const target = universe.random.pick(universe.living);
+      // What the target has to say may not reach the leader, which then leads on.
+      if (universe.random.chance(0.4))
+        universe.network.sever(target.id, node.id, universe.random.exponential(2_000_000));
+      node.process?.happen(() => raft.transfer(target.memberIn(group)));
     }
   },
   checkpoint: (_, node) => {
