@@ -20,6 +20,11 @@ export class Reply implements Waiter {
     private readonly body: Uint8Array,
   ) {}
 
+  /** Callers with a session are other processes; those of this one ask over rings. */
+  get isPressing(): boolean {
+    return this.caller.session !== 0;
+  }
+
   settle(applied: boolean): void {
     if (applied) this.caller.answer(this.status, this.body);
     else refuse(this.caller, Status.NOT_LEADER, 'this node lost the leadership of the group: ask again');

@@ -210,7 +210,7 @@ export class MetaGroup implements StateMachine {
       };
       const newest = this.newest();
       if (newest === undefined) resolve(result);
-      else this.wait(newest, { settle });
+      else this.wait(newest, { isPressing: false, settle });
     });
   }
 
@@ -245,13 +245,15 @@ export class MetaGroup implements StateMachine {
   }
 
   /**
-   * Whoever reads locally must not miss what was answered, and asks this thread until it is applied; so many answers, which
-   * mean many readers, do not leave early.
+   * Whoever reads locally must not miss what was answered, and asks this thread until it is applied. So answers leave early
+   * where one at a time is waited for (a mount's), not where many are (a gateway's, whose thread reads locally itself).
    */
   committed(index: number): void {
     let count = 0;
     for (let at = this.first; at < this.proposals.length && this.proposals[at]!.index <= index; at++) {
-      count += this.proposals[at]!.waiters.length;
+      const { waiters } = this.proposals[at]!;
+      if (!waiters.every((waiter) => waiter.isPressing)) return;
+      count += waiters.length;
     }
     if (count === 0 || count > EARLY_ANSWERS) return;
     this.raftGroup.acknowledging(index);

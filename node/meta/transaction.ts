@@ -12,6 +12,8 @@ import type { Transaction, View } from './view.js';
 
 /** Whoever waits until what it has read is certain: told once, in order. */
 export interface Waiter {
+  /** Nothing else is done until it is told. */
+  readonly isPressing: boolean;
   settle(applied: boolean): void;
 }
 

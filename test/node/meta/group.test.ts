@@ -38,11 +38,19 @@ test('reads, errors and answers that changed nothing leave only when the write t
   assert.deepStrictEqual(order, ['write', 'read', `error ${Status.EXIST}`, 'unchanged false']);
 });
 
-test('few answers leave when what they stand on is committed, many when it is applied', async (t) => {
+test('few answers to other processes leave when they are committed, many, and those to this one, when applied', async (t) => {
   const held = fresh(t);
   let answered = 0;
+  let number = 0;
   const count = () => answered++;
-  const few = [held.ask(...create(held, 'a')), held.ask('lookup', { parent: held.root, name: 'a' })];
+  const opened = held.ask('sessionOpen', { session: 9, client: 'test' });
+  held.log.commit();
+  await opened;
+  const distant = () => ({ session: 9, number: ++number, window: number });
+  const few = [
+    held.ask(...create(held, 'a'), distant()),
+    held.ask('lookup', { parent: held.root, name: 'a' }, distant()),
+  ];
   for (const asked of few) asked.then(count).catch(assert.fail);
   await turn();
   assert.strictEqual(answered, 0);
@@ -55,14 +63,18 @@ test('few answers leave when what they stand on is committed, many when it is ap
   held.log.commit();
   assert.deepStrictEqual((await held.ask('lookup', { parent: held.root, name: 'a' })).attr, attr);
 
-  answered = 0;
-  const many = Array.from({ length: 16 }, (_, at) => held.ask(...create(held, `many${at}`)).then(count));
-  await turn();
-  held.log.decide();
-  await turn();
-  assert.strictEqual(answered, 0);
-  held.log.commit();
-  await Promise.all(many);
+  const applied = async (asked: Promise<unknown>[]) => {
+    answered = 0;
+    for (const answer of asked) answer.then(count).catch(assert.fail);
+    await turn();
+    held.log.decide();
+    await turn();
+    assert.strictEqual(answered, 0);
+    held.log.commit();
+    await Promise.all(asked);
+  };
+  await applied(Array.from({ length: 16 }, (_, at) => held.ask(...create(held, `many${at}`), distant())));
+  await applied([held.ask(...create(held, 'b'), distant()), held.ask(...create(held, 'c'))]);
 });
 
 test('with nothing under way a read is answered in the same turn', async (t) => {
