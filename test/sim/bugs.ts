@@ -46,8 +46,13 @@ const elections: readonly Bug[] = [
   ]),
   bug('a member that restarted votes at once', [
     `${CORE}/raft`,
-    'this.silentTicks = this.alone ? 0 : this.electionTicks;',
+    'this.silentTicks = this.alone && this.membership.settled ? 0 : this.electionTicks;',
     'this.silentTicks = 0;',
+  ]),
+  bug('a member that is alone by an uncommitted configuration leads at once', [
+    `${CORE}/raft`,
+    'this.silentTicks = this.alone && this.membership.settled ? 0 : this.electionTicks;',
+    'this.silentTicks = this.alone ? 0 : this.electionTicks;',
   ]),
   bug('a member that heard from a leader votes for another', [
     `${CORE}/steps`,

@@ -202,6 +202,7 @@ export class Node {
     this.live.delete(group);
     host.removeGroup(group);
     const join = (): void => {
+      if (this.stopping === process) return;
       if (host.logStart(group) !== undefined) {
         process.later(1000, join);
         return;
@@ -364,6 +365,9 @@ export class Node {
     const ahead = core.alone && core.role === Role.CANDIDATE;
     durable.term = ahead ? core.term - 1 : core.term;
     durable.vote = ahead ? 0 : core.vote;
+    // A batch that was under way when the last life ended may be there, though nobody heard of it.
+    const { invariants } = this.universe;
+    invariants.stores(this.memberIn(group), group, this.durableOf(group), durable.term, durable.vote);
     durable.reset(core.log.firstIndex);
     for (let index = core.log.firstIndex; index <= core.log.lastIndex; index++)
       durable.add(index, core.log.term(index));

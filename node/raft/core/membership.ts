@@ -70,6 +70,11 @@ export class Membership {
     return this.newest.index;
   }
 
+  /** Whether it is certain, since what is in force is what the state machine has applied. */
+  get settled(): boolean {
+    return this.standing.length === 1;
+  }
+
   /** Whether a member is a voter of the configuration in force, or of one that may come back into force. */
   mayVote(id: number): boolean {
     return this.standing.some(({ configuration }) => isVoter(configuration, id));

@@ -165,7 +165,8 @@ export class Raft {
     this.quiesceTicks = options.quiesceTicks ?? limits.raftQuiesceTicks;
     this.heardElapsed = this.electionTicks;
     this.takeLog(options.forced ?? null);
-    this.silentTicks = this.alone ? 0 : this.electionTicks; // R7
+    // R7. Who is alone by what is not certain may have supported a leader that makes way only when it is.
+    this.silentTicks = this.alone && this.membership.settled ? 0 : this.electionTicks;
     assert(this.term >= this.log.lastTerm, 'the term on disk is never behind the log');
     this.becomeFollower(this.term, NOBODY);
   }
