@@ -82,7 +82,7 @@ export const create: Handler = async (context, request) => {
     request.who,
   );
   context.nodes.change(request.inode);
-  context.neighbours.made(request.inode, name, attr);
+  context.neighbours.changed(request.inode, name);
   await answerCreate(context, request.unique, request.inode, { handle, attr, flags });
 };
 

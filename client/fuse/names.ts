@@ -15,7 +15,6 @@ import { type Attr, RenameFlag } from '../../proto/meta/index.js';
 import { Errno, OfsError, Status } from '../../proto/status.js';
 import type { Neighbourhood } from '../vfs/interface.js';
 import { type Context, type Handler, isStatus, type Request } from './context.js';
-import type { Neighbours } from './neighbours.js';
 
 function checkName(name: string): string {
   if (name.length > limits.nameBytes) {
@@ -49,44 +48,40 @@ export const lookup: Handler = async (context, request) => {
   const { neighbours } = context;
   const known = neighbours.find(request.inode, name);
   if (known !== undefined) {
-    answerLookup(context, request, known.attr, known.ageMs);
+    answerEntry(context, request, known.attr, request.inode, known.ageMs);
     return;
   }
-  const asking = neighbours.ask(request.inode, name);
+  const attr = await lookUp(context, request.inode, name);
+  if (attr !== null) answerEntry(context, request, attr, request.inode);
+  else if (context.times.negativeMs > 0) context.answer.negative(request.unique);
+  else context.answer.error(request.unique, Errno.ENOENT);
+};
+
+/** Null: there is no such entry. */
+async function lookUp(context: Context, parent: number, name: string): Promise<Attr | null> {
+  const { neighbours, vfs } = context;
+  const asking = neighbours.ask(parent, name);
   if (asking === null) {
-    answerLookup(context, request, await lookupAlone(context, request.inode, name), 0);
-    return;
+    return vfs.lookup(parent, name).catch((error: unknown) => {
+      if (isStatus(error, Status.NOENT)) return null;
+      throw error;
+    });
   }
   let found: Neighbourhood;
   try {
-    found = await context.vfs.lookupNear(request.inode, name, asking.wanted);
+    found = await vfs.lookupNear(parent, name, asking.wanted);
   } catch (error) {
-    neighbours.failed(request.inode);
+    neighbours.failed(parent);
     throw error;
   }
-  neighbours.learn(request.inode, name, asking, found);
-  answerLookup(context, request, found.attr, 0);
-};
-
-async function lookupAlone(context: Context, parent: number, name: string): Promise<Attr | null> {
-  try {
-    return await context.vfs.lookup(parent, name);
-  } catch (error) {
-    if (isStatus(error, Status.NOENT)) return null;
-    throw error;
-  }
-}
-
-function answerLookup(context: Context, request: Request, attr: Attr | null, ageMs: number): void {
-  if (attr !== null) answerEntry(context, request, attr, request.inode, ageMs);
-  else if (context.times.negativeMs > 0) context.answer.negative(request.unique);
-  else context.answer.error(request.unique, Errno.ENOENT);
+  neighbours.learn(parent, asking, found);
+  return found.attr;
 }
 
 /** Something was made: the directory has changed, and the kernel is told of the new inode. */
 function answerMade(context: Context, request: Request, name: string, attr: Attr): void {
   context.nodes.change(request.inode);
-  context.neighbours.made(request.inode, name, attr);
+  context.neighbours.changed(request.inode, name);
   answerEntry(context, request, attr, request.inode);
 }
 
@@ -127,7 +122,7 @@ export const unlink: Handler = async (context, request) => {
   const { inode } = await context.vfs.unlink(request.inode, name);
   context.nodes.change(request.inode);
   context.nodes.change(inode);
-  context.neighbours.gone(request.inode, name);
+  context.neighbours.changed(request.inode, name);
   context.answer.empty(request.unique);
 };
 
@@ -135,7 +130,7 @@ export const rmdir: Handler = async (context, request) => {
   const name = decodeName(request.buffer, request.at, request.end);
   await context.vfs.rmdir(request.inode, name);
   context.nodes.change(request.inode);
-  context.neighbours.gone(request.inode, name);
+  context.neighbours.changed(request.inode, name);
   context.answer.empty(request.unique);
 };
 
@@ -152,16 +147,9 @@ async function renameAs(context: Context, request: Request, rename: RenameReques
   context.nodes.change(newParent);
   context.nodes.change(attr.inode);
   if (replaced !== 0) context.nodes.change(replaced);
-  renamed(context.neighbours, request.inode, rename.name, rename.flags, attr);
-  context.neighbours.made(newParent, newName, attr);
+  context.neighbours.changed(request.inode, rename.name);
+  context.neighbours.changed(newParent, newName);
   context.answer.empty(request.unique);
-}
-
-function renamed(neighbours: Neighbours, parent: number, name: string, flags: number, attr: Attr): void {
-  if ((flags & RenameFlag.EXCHANGE) !== 0) neighbours.clear();
-  // Two names of one inode: rename(2) does nothing.
-  else if (attr.nlink > 1) neighbours.unsure(parent, name);
-  else neighbours.gone(parent, name);
 }
 
 export const rename: Handler = (context, request) =>

@@ -42,9 +42,10 @@ export interface Page<Entry> {
 
 export type DirectoryPage = Page<DirectoryEntry>;
 
-/** What `lookupNear` finds: the entry of the name, and all entries between it and the cursor. */
-export interface Neighbourhood extends DirectoryPage {
+/** What `lookupNear` finds: the entry of the name, null if there is none, and entries behind it. */
+export interface Neighbourhood {
   attr: Attr | null;
+  entries: DirectoryEntry[];
 }
 
 /** The entry moved as it is now, and the inode that had the name before, 0 if none. */

@@ -44,19 +44,14 @@ const inlined = struct({ block: u53, crc: u32, bytes: bytes(limits.inlineBytes) 
 const inodeOperations = {
   lookup: operation('read', 1, { parent: u53, name }, { attr: attrCodec }),
   /**
-   * As `lookup`, with up to `limit` entries behind the name, as `readdir` has them: there are no others between the name
-   * and `cursor`. `attr` null: there is no entry of the name.
+   * As `lookup`, with up to `limit` entries behind the name, as `readdir` has them. `attr` null: there is no entry of the
+   * name.
    */
   lookupNear: operation(
     'read',
     21,
     { parent: u53, name, limit: u32 },
-    {
-      attr: optional(attrCodec),
-      entries: list(entry, limits.neighbours),
-      end: bool,
-      cursor: byteString(limits.keyBytes + 1),
-    },
+    { attr: optional(attrCodec), entries: list(entry, limits.neighbours) },
   ),
   getattr: operation('read', 2, { inode: u53 }, { attr: attrCodec }),
   setattr: operation(

@@ -261,8 +261,8 @@ function shownOf(placed: ByteString, entry: Pick<Attr, 'inode' | 'mode'>, twins:
 export const lookupNear: ReadHandler<'lookupNear'> = (view, { parent, name, limit }) => {
   const { node } = locate(view, parent, name);
   if (node === undefined) requireDirectory(view, parent);
-  const page = pageOf(view, { inode: parent, after: name, limit: Math.min(limit, limits.neighbours) });
-  return { attr: node?.attr ?? null, ...page };
+  const { entries } = pageOf(view, { inode: parent, after: name, limit: Math.min(limit, limits.neighbours) });
+  return { attr: node?.attr ?? null, entries };
 };
 
 function pageOf(view: View, range: { inode: number; after: ByteString; limit: number }) {

@@ -192,8 +192,8 @@ export class MemoryVfs implements Vfs {
   async lookupNear(parent: number, name: ByteString, limit: number): Promise<Neighbourhood> {
     await this.before('lookup');
     const number = this.inode(parent).entries.get(name);
-    const page = this.page(parent, name, limit);
-    return { attr: number === undefined ? null : this.copy(this.inode(number)), ...page };
+    const { entries } = this.page(parent, name, limit);
+    return { attr: number === undefined ? null : this.copy(this.inode(number)), entries };
   }
 
   async readdir(number: number, after: ByteString, limit: number): Promise<DirectoryPage> {
