@@ -292,7 +292,7 @@ export class Node {
     }
     const initial = this.stays.has(group) ? UNKNOWN : this.initial;
     const state = await store.load(this.live.get(group), initial, start);
-    if (!process.alive) return;
+    if (!process.alive || this.stopping === process) return;
     this.live.set(group, state);
     const machine = this.makeMachine(group, state, {
       process,
