@@ -367,7 +367,8 @@ export class Node {
     durable.vote = ahead ? 0 : core.vote;
     // A batch that was under way when the last life ended may be there, though nobody heard of it.
     const { invariants } = this.universe;
-    invariants.stores(this.memberIn(group), group, this.durableOf(group), durable.term, durable.vote);
+    const { term, vote } = durable;
+    if (!ahead) invariants.stores(this.memberIn(group), group, this.durableOf(group), term, vote);
     durable.reset(core.log.firstIndex);
     for (let index = core.log.firstIndex; index <= core.log.lastIndex; index++)
       durable.add(index, core.log.term(index));
