@@ -16,6 +16,7 @@ import {
   writeNeedleFrame,
 } from '../../proto/block/index.js';
 import { crc32c } from '../../proto/crc32c.js';
+import { blobSequence } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
 import { readUpToAsync, sleep, turn, writeAll, writeAllSync } from './disk.js';
 import {
@@ -139,7 +140,7 @@ function beginCopy(volume: Volume, context: CompactionContext): Copy {
   const table = IndexTable.make(context.arena, volume.liveNeedles, cookie, 'exact');
   const superblock = { volume: volume.number, cookie, sealed: true, nextSequence: volume.nextSequence };
   try {
-    const { dataFd, indexFd } = createVolumeFiles(context.directory, superblock, UNFINISHED, context.disk);
+    const { dataFd, indexFd } = createVolumeFiles(context.directory, superblock, context.disk);
     const index = new IndexFile(indexFd, INDEX_LINE_BYTES, cookie, context.disk);
     context.step('created');
     return { cookie, dataFd, index, table, tail: SUPERBLOCK_BYTES, needles: 0 };
@@ -252,6 +253,29 @@ function recook(buffer: Buffer, at: number, length: number, cookie: number): voi
   buffer.writeUInt32LE(crc, trailer + checksums.length);
 }
 
+/**
+ * Marks keys dead that were deleted meanwhile, and answers them as what tombstones delete: with no more tombstones than
+ * there were, so that a copy is never larger than what it is of.
+ */
+function killRuns(table: IndexTable, deleted: readonly number[]): { key: number; blocks: number }[] {
+  const runs: { key: number; blocks: number }[] = [];
+  for (const key of deleted) {
+    const at = table.find(key);
+    if (at < 0) continue;
+    table.markDead(at);
+    const last = runs.at(-1);
+    const next = last !== undefined && key > last.key && blobSequence(key) === blobSequence(last.key);
+    if (next && !livesBetween(table, last.key + last.blocks, key)) last.blocks = key + 1 - last.key;
+    else runs.push({ key, blocks: 1 });
+  }
+  return runs;
+}
+
+function livesBetween(table: IndexTable, from: number, to: number): boolean {
+  for (let key = from; key < to; key++) if (table.find(key) >= 0) return true;
+  return false;
+}
+
 /** Enters what was deleted since the copy began, and syncs both files. The volume is held. */
 async function finishCopy(
   volume: Volume,
@@ -260,17 +284,15 @@ async function finishCopy(
   context: CompactionContext,
 ): Promise<void> {
   copy.index.add({ kind: IndexKind.SEAL, blocks: 0, key: volume.nextSequence, offset: 0, length: 0, session: 0 });
+  const runs = killRuns(copy.table, deleted);
   const each = NEEDLE_HEADER_BYTES + trailerBytes(0);
-  const tombstones = Buffer.alloc(deleted.length * each);
+  const tombstones = Buffer.alloc(runs.length * each);
   let bytes = 0;
-  for (const key of deleted) {
-    const at = copy.table.find(key);
-    if (at < 0) continue;
-    copy.table.markDead(at);
+  for (const { key, blocks } of runs) {
     const id = volume.number * VOLUME_KEYS + key;
-    const header = { tombstone: true, blocks: 1, id, cookie: copy.cookie, length: 0, session: 0 };
+    const header = { tombstone: true, blocks, id, cookie: copy.cookie, length: 0, session: 0 };
     writeNeedleFrame(tombstones, bytes, header, []);
-    copy.index.add({ kind: IndexKind.TOMBSTONE, blocks: 1, key, offset: copy.tail + bytes, length: 0, session: 0 });
+    copy.index.add({ kind: IndexKind.TOMBSTONE, blocks, key, offset: copy.tail + bytes, length: 0, session: 0 });
     copy.needles++;
     bytes += each;
   }
@@ -289,7 +311,6 @@ async function finishCopy(
 function swap(volume: Volume, copy: Copy, context: CompactionContext): void {
   context.arena.change(volume.entry);
   nameVolumeFiles(context.directory, volume.number, context.disk, () => context.step('renamed'));
-  context.disk.syncDirectorySync(blocksDirectory(context.directory));
   volume.replaceFiles({ ...copy, number: volume.number, sealed: true, nextSequence: volume.nextSequence });
   context.step('swapped');
 }
@@ -301,6 +322,7 @@ export function dropVolume(volume: Volume, context: CompactionContext): void {
   volume.closeFiles();
   // An index without data would tell of a loss; data without index is read, and found to hold nothing.
   context.disk.removeSync(indexPath(context.directory, volume.number));
+  context.disk.syncDirectorySync(blocksDirectory(context.directory));
   context.step('dropping');
   context.disk.removeSync(dataPath(context.directory, volume.number));
   context.disk.syncDirectorySync(blocksDirectory(context.directory));

@@ -53,32 +53,38 @@ export function listVolumes(directory: string, disk: Disk): { volume: number; da
   return [...found.values()].sort((a, b) => a.volume - b.volume);
 }
 
-/** Makes both files of a volume under `suffix`ed names, synced; open for reading and writing. */
+/** Makes both files of a volume under their unfinished names, synced; open for reading and writing. Or none. */
 export function createVolumeFiles(
   directory: string,
   superblock: Superblock,
-  suffix: string,
   disk: Disk,
 ): { dataFd: number; indexFd: number } {
   const head = Buffer.alloc(SUPERBLOCK_BYTES);
   writeSuperblock(head, superblock);
   const words = new Int32Array(INDEX_LINE_WORDS);
   writeIndexLine(words, 0, headLine(superblock.volume, superblock.cookie), superblock.cookie);
-  const indexFd = createFile(indexPath(directory, superblock.volume) + suffix, new Uint8Array(words.buffer), disk);
+  const index = indexPath(directory, superblock.volume) + UNFINISHED;
+  const indexFd = createFile(index, new Uint8Array(words.buffer), disk);
   try {
-    return { dataFd: createFile(dataPath(directory, superblock.volume) + suffix, head, disk), indexFd };
+    return { dataFd: createFile(dataPath(directory, superblock.volume) + UNFINISHED, head, disk), indexFd };
   } catch (error) {
     disk.closeSync(indexFd);
+    disk.removeSync(index);
     throw error;
   }
 }
 
-/** Gives new files their names for good: the data's first, since an index without data would tell of a loss. */
+/**
+ * Gives new files their names for good: the data's first, and on the disk, since an index without data would tell of a
+ * loss.
+ */
 export function nameVolumeFiles(directory: string, volume: number, disk: Disk, renamed = (): void => {}): void {
   disk.renameSync(dataPath(directory, volume) + UNFINISHED, dataPath(directory, volume));
   renamed();
+  disk.syncDirectorySync(blocksDirectory(directory));
   disk.renameSync(indexPath(directory, volume) + UNFINISHED, indexPath(directory, volume));
   renamed();
+  disk.syncDirectorySync(blocksDirectory(directory));
 }
 
 function createFile(file: string, content: Uint8Array, disk: Disk): number {
@@ -88,6 +94,7 @@ function createFile(file: string, content: Uint8Array, disk: Disk): number {
     disk.fsyncSync(fd);
   } catch (error) {
     disk.closeSync(fd);
+    disk.removeSync(file);
     throw error;
   }
   return fd;

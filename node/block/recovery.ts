@@ -27,10 +27,8 @@ import {
 import { DecodeError } from '../../proto/codec.js';
 import { blobSequence, blockVolume } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
-import { type Disk, readUpTo } from './disk.js';
+import { type Disk, readUpTo, writeAllSync } from './disk.js';
 import { dataPath, IndexFile, indexPath, UNFINISHED } from './files.js';
-
-const LINES_PER_WRITE = 4096;
 
 export interface RecoveredVolume {
   superblock: Superblock;
@@ -174,12 +172,17 @@ function repair(
 ): RecoveredVolume {
   const { superblock, lines, summary, dataBytes } = known;
   const scanned = scanNeedles(disk, dataFd, { from: summary.tail, to: dataBytes }, superblock);
-  for (const line of scanned) advance(summary, line);
-  reportDamage(directory, lines, scanned, superblock, warn);
+  writeLastAgain(disk, dataFd, scanned);
+  const damaged = findDamaged(directory, lines, scanned, superblock, warn);
+  const inside = damaged.filter(({ offset, length }) => offset + needleBytes(length) <= dataBytes);
+  const found = [...scanned, ...inside].sort((a, b) => a.offset - b.offset);
+  // What was given out and is lost is not given out again.
+  if (inside.length < damaged.length) found.push(sealLine(summary, damaged));
+  for (const line of found) advance(summary, line);
   // What lies behind the last needle is a torn tail, or the zeros written ahead: cut, so that nothing of it returns.
   if (dataBytes > summary.tail) disk.ftruncateSync(dataFd, summary.tail);
   disk.fsyncSync(dataFd);
-  const index = repairIndex(indexPath(directory, superblock.volume), superblock, { lines, scanned }, disk);
+  const index = repairIndex(indexPath(directory, superblock.volume), superblock, { lines, found }, disk);
   return {
     superblock,
     dataFd,
@@ -191,9 +194,25 @@ function repair(
         parseIndexLine(lines.words, at * INDEX_LINE_WORDS, line);
         if (line.kind !== IndexKind.SEAL) visit(line);
       }
-      for (const found of scanned) visit(found);
+      for (const later of found) if (later.kind !== IndexKind.SEAL) visit(later);
     },
   };
+}
+
+/**
+ * If the last life ended by a sync that failed, the cache shows a batch that the disk lacks, and counts it as clean: a
+ * sync alone would keep nothing of it. A batch has no index lines before it is synced, so it is among what was scanned.
+ */
+function writeLastAgain(disk: Disk, dataFd: number, scanned: readonly IndexLine[]): void {
+  const last = scanned.at(-1);
+  if (last === undefined) return;
+  const tail = last.offset + needleBytes(last.length);
+  const buffer = Buffer.allocUnsafeSlow(needleBytes(limits.blockBytes));
+  for (let at = scanned.length - 1; at >= 0 && tail - scanned[at]!.offset <= 2 * limits.appendBatchBytes; at--) {
+    const { offset, length } = scanned[at]!;
+    const bytes = readUpTo(disk, dataFd, buffer, { length: needleBytes(length), position: offset });
+    writeAllSync(disk, dataFd, [buffer.subarray(0, bytes)], { bytes, position: offset });
+  }
 }
 
 interface Summary {
@@ -214,15 +233,19 @@ function advance(summary: Summary, line: IndexLine): void {
   summary.nextSequence = Math.max(summary.nextSequence, blobSequence(line.key) + 1);
 }
 
-/** Lines behind the first bad one name needles that were synced: those that the scan did not find are damaged. */
-function reportDamage(
+/**
+ * Lines behind the first bad one name needles that were synced: those that the scan did not find are damaged. They are
+ * kept, so that what of them is sound is served, and what is not is called damaged and not deleted.
+ */
+function findDamaged(
   directory: string,
   lines: Lines,
   scanned: readonly IndexLine[],
   superblock: Superblock,
   warn: (message: string) => void,
-): void {
+): IndexLine[] {
   const found = new Set(scanned.map((line) => line.offset));
+  const damaged: IndexLine[] = [];
   const line = emptyIndexLine();
   for (let at = Math.max(1, lines.trusted); at < lines.total; at++) {
     if (!readIndexLine(lines.words, at * INDEX_LINE_WORDS, line, superblock.cookie)) continue;
@@ -230,21 +253,29 @@ function reportDamage(
     if (found.has(line.offset)) continue;
     const block = superblock.volume * VOLUME_KEYS + line.key;
     warn(`${dataPath(directory, superblock.volume)}: block ${block} at ${line.offset} is damaged or lost; restore it`);
+    damaged.push({ ...line });
   }
+  return damaged;
+}
+
+/** Ends a volume of which something is lost. */
+function sealLine({ nextSequence }: Summary, lost: readonly IndexLine[]): IndexLine {
+  const key = lost.reduce((next, line) => Math.max(next, blobSequence(line.key) + 1), nextSequence);
+  return { ...emptyIndexLine(), kind: IndexKind.SEAL, key };
 }
 
 /** Leaves an index of exactly the trusted lines and those found, synced when anything had to be changed. */
 function repairIndex(
   file: string,
   superblock: Superblock,
-  { lines, scanned }: { lines: Lines; scanned: readonly IndexLine[] },
+  { lines, found }: { lines: Lines; found: readonly IndexLine[] },
   disk: Disk,
 ): IndexFile {
   const fd = disk.openSync(file, disk.existsSync(file) ? 'r+' : 'w+');
   try {
     const keep = lines.trusted * INDEX_LINE_BYTES;
     const index = new IndexFile(fd, keep, superblock.cookie, disk);
-    const changed = disk.sizeSync(fd) !== keep || scanned.length > 0 || lines.trusted === 0;
+    const changed = disk.sizeSync(fd) !== keep || found.length > 0 || lines.trusted === 0;
     if (!changed) return index;
     disk.ftruncateSync(fd, keep);
     if (lines.trusted === 0) {
@@ -256,10 +287,7 @@ function repairIndex(
         length: superblock.cookie,
       });
     }
-    for (const [at, line] of scanned.entries()) {
-      index.add(line);
-      if (at % LINES_PER_WRITE === LINES_PER_WRITE - 1) index.flush();
-    }
+    for (const line of found) index.add(line);
     index.flush();
     disk.fsyncSync(fd);
     index.unsynced = 0;

@@ -10,6 +10,7 @@ import { limits } from '../../proto/limits.js';
 import type { Operation } from '../../proto/operation.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { Request, Service } from '../../workers/channel.js';
+import { isNoSpace } from '../disk/index.js';
 import { Arena } from './arena.js';
 import { type Clock, type Disk, systemClock, systemDisk } from './disk.js';
 import { listBlocks } from './listing.js';
@@ -176,6 +177,7 @@ class BlockService {
   private fail(request: Request, error: unknown): void {
     if (error instanceof OfsError) refuse(request, error.status, error.message);
     else if (error instanceof DecodeError) refuse(request, Status.MALFORMED, error.message);
+    else if (isNoSpace(error)) refuse(request, Status.NOSPC, (error as Error).message);
     else {
       this.options.warn(`a block request failed: ${(error as Error).stack}`);
       refuse(request, Status.IO, (error as Error).message);

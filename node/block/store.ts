@@ -87,6 +87,8 @@ export class BlockStore {
       if (data) this.recoverOne(volume);
       else if (index) this.lose(volume, `${dataPath(directory, volume)} is missing, its index is not; restore it`);
     }
+    // What the last life named or removed may be known to the cache alone, and is built on from now on.
+    this.options.disk.syncDirectorySync(blocksDirectory(directory));
     this.reserve.ensure();
     this.endTimer = this.options.clock.every(limits.compactIntervalMs, () => this.compactWorst());
   }
@@ -186,9 +188,8 @@ export class BlockStore {
     try {
       table = IndexTable.make(arena, this.context.volumeNeedles, cookie, 'growing');
       const superblock = { volume: number, cookie, sealed: false, nextSequence: 0 };
-      const { dataFd, indexFd } = createVolumeFiles(directory, superblock, UNFINISHED, disk);
+      const { dataFd, indexFd } = createVolumeFiles(directory, superblock, disk);
       nameVolumeFiles(directory, number, disk);
-      disk.syncDirectorySync(blocksDirectory(directory));
       const index = new IndexFile(indexFd, INDEX_LINE_BYTES, cookie, disk);
       const state = { number, cookie, sealed: false, tail: SUPERBLOCK_BYTES, nextSequence: 0, needles: 0 };
       const volume = new Volume(this.context, { ...state, dataFd, index, table }, arena.claim(number));
@@ -251,7 +252,7 @@ export class BlockStore {
     } finally {
       volume.deleted = null;
       volume.pins--;
-      this.sealedOpen.add(volume);
+      this.keepOpen(volume);
     }
   }
 
@@ -270,16 +271,21 @@ export class BlockStore {
     return true;
   }
 
-  /** Opens a sealed volume's files, and closes those longest open when there are too many. */
   private openForTombstone(volume: Volume): void {
     if (volume.filesOpen) return;
+    volume.openFiles();
+    this.keepOpen(volume);
+  }
+
+  /** A sealed volume's files are open: those longest open are closed when there are too many. */
+  private keepOpen(volume: Volume): void {
+    this.sealedOpen.add(volume);
     for (const other of this.sealedOpen) {
-      if (this.sealedOpen.size < limits.volumeFilesPerThread) break;
+      if (this.sealedOpen.size <= limits.volumeFilesPerThread) break;
+      if (other === volume) continue;
       if (other.mayClose) other.closeFiles();
       if (!other.filesOpen) this.sealedOpen.delete(other);
     }
-    volume.openFiles();
-    this.sealedOpen.add(volume);
   }
 
   /** Compacts volumes with more holes than that, worst first; one that still grows is sealed for it. */
@@ -328,7 +334,7 @@ export class BlockStore {
 
   private async compactOne(volume: Volume): Promise<number> {
     if (volume.liveNeedles > 0 || volume.number === this.highest) {
-      this.sealedOpen.add(volume);
+      this.keepOpen(volume);
       return compactVolume(volume, this.context);
     }
     await volume.hold();

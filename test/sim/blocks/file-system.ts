@@ -34,14 +34,14 @@ export class Inode {
   private grow(bytes: number): void {
     if (bytes <= this.cache.length) return;
     const cache = Buffer.alloc(Math.max(bytes, this.cache.length * 2));
-    this.cache.copy(cache, 0, 0, this.size);
+    this.cache.copy(cache);
     this.cache = cache;
   }
 
   private growPlatter(bytes: number): void {
     if (bytes <= this.platter.length) return;
     const platter = Buffer.alloc(Math.max(bytes, this.platter.length * 2));
-    this.platter.copy(platter, 0, 0, this.platterSize);
+    this.platter.copy(platter);
     this.platter = platter;
   }
 
@@ -79,7 +79,8 @@ export class Inode {
     const start = sector * SECTOR_BYTES;
     this.growPlatter(start + SECTOR_BYTES);
     this.platter.fill(0, start, start + SECTOR_BYTES);
-    this.cache.copy(this.platter, start, start, Math.min(this.cache.length, start + SECTOR_BYTES));
+    const end = Math.min(this.cache.length, start + SECTOR_BYTES);
+    if (end > start) this.cache.copy(this.platter, start, start, end);
   }
 
   sync(): void {
@@ -110,7 +111,8 @@ export class Inode {
     for (const sector of this.lying) {
       const start = sector * SECTOR_BYTES;
       this.cache.fill(0, start, start + SECTOR_BYTES);
-      this.platter.copy(this.cache, start, start, Math.min(this.platterSize, start + SECTOR_BYTES));
+      const end = Math.min(this.platterSize, start + SECTOR_BYTES);
+      if (end > start) this.platter.copy(this.cache, start, start, end);
     }
     this.lying.clear();
   }
@@ -143,7 +145,9 @@ export class Inode {
       if (random.chance(settled)) this.settle(sector);
       else if (how.tornBytes && random.chance(0.5)) this.tear(start, random);
       else if (how.stale && start >= known && older !== undefined) {
-        older.platter.copy(this.platter, start, start, Math.min(older.platterSize, start + SECTOR_BYTES));
+        this.growPlatter(start + SECTOR_BYTES);
+        const end = Math.min(older.platterSize, start + SECTOR_BYTES);
+        if (end > start) older.platter.copy(this.platter, start, start, end);
       }
     }
   }

@@ -28,8 +28,9 @@ export interface Answer {
 export interface Told {
   readonly message: string;
   readonly volume: number | undefined;
-  /** The disk is full at times, or calls fail. */
+  /** The disk is full at times. */
   readonly full: boolean;
+  readonly failing: boolean;
 }
 
 abstract class Invariant {
@@ -81,6 +82,8 @@ class RightBytes extends Invariant {
   }
 }
 
+const FAILURES = /^(compaction ended early|a block request failed: Error: EIO)/;
+
 class SoundIsServed extends Invariant {
   readonly name = 'nothing sound is called damaged';
 
@@ -90,9 +93,10 @@ class SoundIsServed extends Invariant {
     if (!block.damaged && !this.model.mayBeLost(blockVolume(block.id))) this.broken(where(read));
   }
 
-  override warned({ message, volume, full }: Told): void {
+  override warned({ message, volume, full, failing }: Told): void {
     if (volume === undefined) {
-      if (!full || !/^(no space for blocks|compaction ended early|deleting blob)/.test(message)) this.broken(message);
+      const expected = (full && /^no space for blocks/.test(message)) || (failing && FAILURES.test(message));
+      if (!expected) this.broken(message);
     } else if (this.model.damage.get(volume) === undefined) this.broken(message);
   }
 }
@@ -104,10 +108,9 @@ class DamageIsReported extends Invariant {
     const { blob, block, known, status } = read;
     if (status !== Status.NOENT || !known.acknowledged || !block.damaged || blob.deletion !== 'none') return;
     const volume = blockVolume(block.id);
-    const damage = this.model.damageOf(volume);
     // Without its index line a needle that does not verify is a torn tail.
-    const unnamed = damage.index > 0 || damage.superblock;
-    if (!unnamed && !this.model.reported.has(block.id) && !damage.reported) this.broken(where(read));
+    const excused = block.unnamed || this.model.mayBeLost(volume);
+    if (!excused && !this.model.reported.has(block.id)) this.broken(where(read));
   }
 }
 

@@ -151,7 +151,8 @@ export class Life {
         },
       });
       const most = limits.queueRequests;
-      if (this.writes[thread]! > most) this.universe.invariants.report(BOUNDS, `more than ${most} writes wait`);
+      if (this.alive && this.writes[thread]! > most)
+        this.universe.invariants.report(BOUNDS, `more than ${most} writes wait`);
     });
     return this.outcome(work);
   }

@@ -13,6 +13,8 @@ export interface Block {
   damaged: boolean;
   /** A fault has changed a byte of its tombstone. */
   tombstoneDamaged: boolean;
+  /** It is damaged, and no line of an index on the disk names it: it may be taken for a torn tail. */
+  unnamed: boolean;
 }
 
 export interface Blob {
@@ -38,11 +40,16 @@ export class Model {
   /** Of first blocks that were never answered, so that their ids are unknown. */
   readonly orphans: Buffer[] = [];
   readonly damage = new Map<number, Damage>();
+  /** Blocks of damaged needles, known or not. */
+  readonly rotten = new Set<number>();
   /** Blocks that the store itself has called damaged or lost. */
   readonly reported = new Set<number>();
-  private numbers = 0;
+  /** Blocks that were begun. */
+  count = 0;
 
   begin(id: number): Blob {
+    const before = this.byId.get(id);
+    if (before !== undefined) this.forget(before);
     const blob: Blob = { id, blocks: new Map(), deletion: 'none', writing: 0 };
     this.blobs.push(blob);
     this.byId.set(id, blob);
@@ -53,12 +60,12 @@ export class Model {
     return blob;
   }
 
-  nextNumber(): number {
-    return this.numbers++;
-  }
-
   block(id: number): Block | undefined {
     return this.byId.get(blobOf(id))?.blocks.get(id % BLOB_BLOCKS);
+  }
+
+  private forget(blob: Blob): void {
+    for (const list of [this.blobs, this.byVolume.get(blockVolume(blob.id)) ?? []]) list.splice(list.indexOf(blob), 1);
   }
 
   /** All, or those of a volume. */
@@ -87,7 +94,8 @@ export class Model {
 
   /** Whether a fault may have cost the whole volume. */
   mayBeLost(volume: number): boolean {
-    return this.damage.get(volume)?.superblock === true;
+    const damage = this.damage.get(volume);
+    return damage?.superblock === true && damage.index > 0;
   }
 
   /** Whether nothing is known of it but what its bytes are. */

@@ -22,6 +22,7 @@ export interface DiskOwner {
   die(why: string): void;
   /** A write of so many buffers and bytes. */
   wrote(name: string, buffers: number, bytes: number): void;
+  /** So many are open to be written. */
   opened(files: number): void;
 }
 
@@ -35,7 +36,7 @@ export class ProcessDisk implements Disk {
   /** No faults and no crashes any more. */
   calm = false;
   operations = 0;
-  private readonly files = new Map<number, { readonly name: string; readonly inode: Inode }>();
+  private readonly files = new Map<number, { readonly name: string; readonly inode: Inode; readonly mode: OpenMode }>();
   private nextFd = 3;
   private readonly pending = new Set<Pending>();
 
@@ -86,9 +87,9 @@ export class ProcessDisk implements Disk {
       inode = this.fileSystem.create(file);
     } else if (mode === 'w+') inode.truncate(0);
     const fd = this.nextFd++;
-    this.files.set(fd, { name: file, inode });
+    this.files.set(fd, { name: file, inode, mode });
     this.fileSystem.open.add(inode);
-    this.owner.opened(this.files.size);
+    if (mode !== 'r') this.owner.opened([...this.files.values()].filter((other) => other.mode !== 'r').length);
     return fd;
   }
 

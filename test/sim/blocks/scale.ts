@@ -15,7 +15,7 @@ Object.assign(limits as Record<string, number>, {
   volumes: 1024,
   volumeZeroBytes: 2 * KIB,
   blockReserveBytes: 8 * KIB,
-  indexArenaLeastBytes: 6144 * KIB,
+  indexArenaLeastBytes: 4096 * KIB,
   compactIntervalMs: 30,
   noSpaceRetryMs: 5,
 });

@@ -14,6 +14,8 @@ import type { Universe } from './universe.js';
 
 const SESSION = 7;
 const RETRY_US = 3000;
+/** What a run writes at most, so that none takes long. */
+const MOST_BLOCKS = 200;
 
 export class Session {
   idle = false;
@@ -40,7 +42,7 @@ export class Session {
       const kind = random.word() / 2 ** 32;
       if (kind < options.deletes) await this.delete();
       else if (kind < options.deletes + options.reads) await this.read();
-      else await this.writeBlob();
+      else if (universe.model.count < MOST_BLOCKS) await this.writeBlob();
     }
     this.idle = true;
   }
@@ -101,17 +103,22 @@ export class Session {
   private acknowledge(life: Life, id: number, data: Buffer): Blob {
     const { universe } = this;
     const { model } = universe;
-    if (model.byId.has(id)) universe.invariants.report(IDS, `blob ${id} is given to two`);
+    const before = model.byId.get(id);
+    const lost = before?.blocks.get(0)?.unnamed === true;
+    if (before !== undefined && !lost) universe.invariants.report(IDS, `blob ${id} is given to two`);
+    if (lost) model.rotten.delete(id);
     const blob = model.begin(id);
     const block: Block = {
       id,
       data,
       acknowledged: true,
       uncertain: false,
-      damaged: false,
+      damaged: model.rotten.has(id),
       tombstoneDamaged: false,
+      unnamed: model.rotten.has(id),
     };
     blob.blocks.set(0, block);
+    model.count++;
     this.done.blocks++;
     universe.checkNeedle(life, block);
     return blob;
@@ -126,8 +133,10 @@ export class Session {
       uncertain: false,
       damaged: false,
       tombstoneDamaged: false,
+      unnamed: false,
     };
     blob.blocks.set(index, block);
+    this.universe.model.count++;
     blob.writing++;
     try {
       return await this.appendUntilDone(blob, block, index);
@@ -152,6 +161,8 @@ export class Session {
         universe.invariants.answered({ what: `block ${index} of blob ${blob.id}`, status, message, allowed });
         if (status === Status.OK) {
           block.acknowledged = true;
+          block.damaged = universe.model.rotten.has(block.id);
+          block.unnamed ||= block.damaged;
           this.done.blocks++;
           universe.checkNeedle(life, block);
           return true;

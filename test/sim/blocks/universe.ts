@@ -12,7 +12,7 @@ import { Life, LOST } from './life.js';
 import { type Blob, type Block, Model } from './model.js';
 import type { BlockOptions, FaultName } from './options.js';
 import { Killed } from './process-disk.js';
-import { livesIn, needlesIn, volumeFile, volumeOf } from './volume-files.js';
+import { blocksNamedIn, livesIn, needlesIn, volumeFile, volumeOf } from './volume-files.js';
 
 const RESTART_US = 1000;
 
@@ -120,6 +120,7 @@ export class Universe {
       this.fileSystem.open.clear();
       if (this.has('evict') && diskRandom.chance(0.5)) this.fileSystem.evict();
     }
+    if (power) this.findUnnamed();
     this.world.note(2, life.number, power ? 1 : 0);
     this.tell(`life ${life.number} ends (${why})${power ? ', power is lost' : ''}`);
     this.after(RESTART_US, () => this.start());
@@ -130,7 +131,11 @@ export class Universe {
     this.up = false;
     life.closing = true;
     this.tell(`life ${life.number} is stopped`);
-    if ((await life.outcome(life.close())) === LOST) return;
+    try {
+      if ((await life.outcome(life.close())) === LOST) return;
+    } catch (error) {
+      return this.fatal(life, error as Error);
+    }
     life.stopped = true;
     this.end(life, 'stopped', this.has('power') && this.random.chance(0.5));
   }
@@ -161,7 +166,9 @@ export class Universe {
     const block = /block (\d+)/.exec(message)?.[1];
     if (block !== undefined) this.model.reported.add(Number(block));
     else if (volume !== undefined) this.model.noteReport(volume);
-    this.invariants.warned({ message, volume, full: this.has('full-disk') });
+    const full = this.has('full-disk');
+    const failing = full || this.has('fail-sync') || this.has('fail-write');
+    this.invariants.warned({ message, volume, full, failing });
   }
 
   step(life: Life, name: string): void {
@@ -181,9 +188,9 @@ export class Universe {
 
   opened(files: number): void {
     const { volumeFilesPerThread, openVolumesPerThread } = limits;
-    // Each thread: its reader's files, sealed and open volumes, two being copied or made, and those that seal.
-    const most = 3 * volumeFilesPerThread + 2 * 2 * (volumeFilesPerThread + 2 * openVolumesPerThread + 8);
-    if (files > most) this.invariants.report(BOUNDS, `${files} files are open, more than ${most}`);
+    // Each of two threads, a pair a volume: the sealed and the open, those that seal, what is copied or made.
+    const most = 2 * 2 * (volumeFilesPerThread + 2 * openVolumesPerThread + 3);
+    if (files > most) this.invariants.report(BOUNDS, `${files} files are open to write, more than ${most}`);
   }
 
   /** What an operation of a reader ends with. */
@@ -257,6 +264,18 @@ export class Universe {
       inode.platter[byte] = inode.cache[byte]!;
     }
     this.tell(`${name} rots from ${at} to ${at + bytes}`);
+    this.findUnnamed();
+  }
+
+  /** Notes which damaged blocks nothing on the disk names any more. */
+  private findUnnamed(): void {
+    for (const [volume, { data }] of this.model.damage) {
+      if (data === 0) continue;
+      const index = this.fileSystem.onPlatter(volumeFile(volume, 'index'));
+      const named =
+        index === undefined ? new Set() : blocksNamedIn(volume, index.platter.subarray(0, index.platterSize));
+      for (const { block } of this.model.blocks(volume)) block.unnamed ||= block.damaged && !named.has(block.id);
+    }
   }
 
   private hits(volume: number, file: Buffer, from: number, to: number): void {
@@ -266,6 +285,7 @@ export class Universe {
       if (needle.offset >= to || needle.offset + needle.bytes <= from) continue;
       damage.data++;
       for (let id = needle.id; id < needle.id + Math.max(1, needle.blocks); id++) {
+        if (!needle.tombstone) this.model.rotten.add(id);
         const block = this.model.block(id);
         if (block === undefined) continue;
         if (needle.tombstone) block.tombstoneDamaged = true;

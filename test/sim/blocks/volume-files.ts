@@ -2,10 +2,15 @@
 // what is said to be on the platter, and to count.
 
 import {
+  emptyIndexLine,
   emptyNeedleHeader,
+  INDEX_LINE_BYTES,
+  INDEX_LINE_WORDS,
+  IndexKind,
   NEEDLE_ALIGN,
   NEEDLE_HEADER_BYTES,
   needleBytes,
+  readIndexLine,
   readNeedleHeader,
   SUPERBLOCK_BYTES,
   trailerFits,
@@ -54,6 +59,22 @@ export function needlesIn(file: Buffer): FoundNeedle[] {
     at += bytes;
   }
   return found;
+}
+
+/** Blocks that sound lines of an index file name. */
+export function blocksNamedIn(volume: number, index: Buffer): Set<number> {
+  const named = new Set<number>();
+  const words = new Int32Array(Math.floor(index.length / INDEX_LINE_BYTES) * INDEX_LINE_WORDS);
+  index.copy(Buffer.from(words.buffer));
+  const line = emptyIndexLine();
+  // Whatever the cookie: the head's, if it is sound.
+  const cookie = words.length > 0 && readIndexLine(words, 0, line, 0) ? line.length : 0;
+  for (let at = INDEX_LINE_WORDS; at < words.length; at += INDEX_LINE_WORDS) {
+    if (readIndexLine(words, at, line, cookie) && line.kind === IndexKind.NEEDLE) {
+      named.add(volume * VOLUME_KEYS + line.key);
+    }
+  }
+  return named;
 }
 
 /** Whether a block stands in a file and is not deleted behind it. */
