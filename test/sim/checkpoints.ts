@@ -18,6 +18,7 @@ const CHECKPOINT = 'checkpoint';
 const RECEIVED = 'received';
 const NEW = 'new.tmp';
 const ARRIVING = 'arriving.tmp';
+const ENDED = Symbol('ended');
 
 export interface CheckpointsOptions {
   readonly storage: WalStorage;
@@ -160,13 +161,13 @@ export class Checkpoints implements SnapshotStore {
   }
 
   private serially<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.work.then(() => (this.ended ? new Promise<T>(() => undefined) : work()));
-    if (this.ended) return done;
+    const done = this.work.then(() => (this.ended ? ENDED : work()));
     this.work = done.then(
       () => undefined,
       () => undefined,
     );
-    return done;
+    // Who waits for what is not begun any more waits for ever, as with a process that has ended.
+    return done.then((result) => (result === ENDED ? new Promise<T>(() => undefined) : result));
   }
 }
 
