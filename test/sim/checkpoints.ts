@@ -161,7 +161,7 @@ export class Checkpoints implements SnapshotStore {
   }
 
   private serially<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.work.then(() => (this.ended ? ENDED : work()));
+    const done = this.work.then<T | typeof ENDED>(() => (this.ended ? ENDED : work()));
     this.work = done.then(
       () => undefined,
       () => undefined,
