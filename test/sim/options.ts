@@ -47,6 +47,8 @@ export interface Options {
   readonly spares: number;
   readonly groups: number;
   readonly sessions: number;
+  /** Nobody uses any group but the first. */
+  readonly lopsided: boolean;
   readonly keys: number;
   /** Of simulated time under faults, in milliseconds. */
   readonly stormMs: number;
@@ -115,6 +117,7 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
     groups: narrowed.groups ?? wanted.groups,
     sessions: narrowed.sessions ?? wanted.sessions,
     stormMs: narrowed.stormMs ?? wanted.stormMs,
+    lopsided: seed % 3 === 0,
     keys: random.between(1, 4),
     faults,
     faultEveryMs: random.pick([60, 200, 500]),

@@ -52,7 +52,7 @@ async function runUniverse(universe: Universe): Promise<Outcome> {
   const UsedBy = options.machine === 'kv' ? KvSession : FileSession;
   const sessions = Array.from(
     { length: options.sessions },
-    (_, at) => new UsedBy(at + 1, 1 + (at % options.groups), universe),
+    (_, at) => new UsedBy(at + 1, options.lopsided ? 1 : 1 + (at % options.groups), universe),
   );
   const storm = new Storm(universe);
   const operator = new Operator(universe);
