@@ -82,6 +82,9 @@ function appliedState(view: View): AppliedState {
 export class Engine implements GroupEngine {
   private readonly database: Database;
   private readonly reader = new Reader();
+  /** What entries that are applied together leave of each row: counters and directories change with every one of them. */
+  private readonly rows = new Map<ByteString, Buffer | undefined>();
+  private readonly change = (key: ByteString, value: Buffer | undefined): void => void this.rows.set(key, value);
   readonly pageSize: number;
 
   constructor(path: string) {
@@ -110,22 +113,26 @@ export class Engine implements GroupEngine {
   /** Applies entries in order, in one commit together with their index and term; answers where the database is then. */
   apply(entries: readonly CommittedEntry[], from: AppliedState): AppliedState {
     const state = { ...from };
-    const { database, reader } = this;
-    const change = (key: ByteString, value: Buffer | undefined): void => {
-      if (value === undefined) database.remove(key);
-      else database.put(key, value);
-    };
-    database.transactionSync(() => {
-      for (const entry of entries) {
-        assert.strictEqual(entry.index, state.index + 1, 'entries are applied one after another');
-        state.index = entry.index;
-        state.term = entry.term;
-        if (entry.payload.length === 0) continue;
-        state.logHash = crc32(entry.payload, state.logHash);
-        readWriteSet(reader.reset(entry.payload), change);
-      }
-      database.put(APPLIED_KEY, encode(appliedRowCodec, state));
-    }, SYNCHRONOUS_COMMIT);
+    const { database, reader, rows } = this;
+    for (const entry of entries) {
+      assert.strictEqual(entry.index, state.index + 1, 'entries are applied one after another');
+      state.index = entry.index;
+      state.term = entry.term;
+      if (entry.payload.length === 0) continue;
+      state.logHash = crc32(entry.payload, state.logHash);
+      readWriteSet(reader.reset(entry.payload), this.change);
+    }
+    try {
+      database.transactionSync(() => {
+        for (const [key, value] of rows) {
+          if (value === undefined) database.remove(key);
+          else database.put(key, value);
+        }
+        database.put(APPLIED_KEY, encode(appliedRowCodec, state));
+      }, SYNCHRONOUS_COMMIT);
+    } finally {
+      rows.clear();
+    }
     return state;
   }
 

@@ -16,17 +16,16 @@ import { Dedupe, type RequestIdentity } from './dedupe.js';
 import type { AppliedState, GroupEngine } from './engine.js';
 import { LongTransaction } from './long-transaction.js';
 import type { BoundOperation, MetaLogic } from './operation-table.js';
+import { Proposals } from './proposals.js';
 import { FileQueues, hashOf } from './queues.js';
 import { type Monotonic, Sessions } from './sessions.js';
-import { PendingState, type Proposal, type Waiter } from './transaction.js';
+import { PendingState, type Proposal } from './transaction.js';
 import type { Transaction, WriteContext } from './view.js';
 
 const NOTHING = Buffer.alloc(0);
 /** Of whichever group of the thread is running: what is in them is used in the same turn. */
 const bodyWriter = new Writer(4096, limits.frameBodyBytes);
 const payloadWriter = new Writer(64 * 1024, limits.raftEntryBytes);
-/** Answers of a batch that leave before it is applied. */
-const EARLY_ANSWERS = 4;
 /** What an entry takes in the log beyond its payload, roughly. */
 const ENTRY_OVERHEAD_BYTES = 32;
 
@@ -77,13 +76,8 @@ export class MetaGroup implements StateMachine {
   private readonly dedupe = new Dedupe();
   private readonly queues = new FileQueues<Waiting>();
   private readonly reader = new Reader();
-  /** Proposed and neither applied nor dropped, in order of the log; those before `first` are done with. */
-  private proposals: Proposal[] = [];
-  private first = 0;
-  /** Proposals up to here are committed and their answers have left, applied or not. */
-  private answered = 0;
+  private readonly proposals = new Proposals();
   private readonly longs = new Set<LongTransaction>();
-  private waiting = 0;
   private at: AppliedState;
   private raft: RaftGroup | null = null;
   private leads = false;
@@ -124,7 +118,7 @@ export class MetaGroup implements StateMachine {
 
   /** Proposals under way. */
   get pending(): number {
-    return this.proposals.length - this.first;
+    return this.proposals.size;
   }
 
   /** Resolves when this node leads the group. */
@@ -208,9 +202,9 @@ export class MetaGroup implements StateMachine {
         if (applied) resolve(result);
         else reject(new OfsError(Status.NOT_LEADER, `this node lost the leadership of group ${this.id}`));
       };
-      const newest = this.newest();
+      const { newest } = this.proposals;
       if (newest === undefined) resolve(result);
-      else this.wait(newest, { isPressing: false, settle });
+      else this.proposals.wait(newest, { isPressing: false, settle });
     });
   }
 
@@ -227,8 +221,7 @@ export class MetaGroup implements StateMachine {
       try {
         const result = await work(long.transaction, this.context);
         if (long.readOnly) return result;
-        const pending = this.proposals.slice(this.first).map(({ keys }) => keys);
-        if (term === this.raftGroup.status.term && !long.conflicts(pending)) {
+        if (term === this.raftGroup.status.term && !long.conflicts(this.proposals.keys)) {
           return await this.run((transaction) => {
             long.replay(transaction);
             return result;
@@ -249,18 +242,9 @@ export class MetaGroup implements StateMachine {
    * where one at a time is waited for (a mount's), not where many are (a gateway's, whose thread reads locally itself).
    */
   committed(index: number): void {
-    let count = 0;
-    for (let at = this.first; at < this.proposals.length && this.proposals[at]!.index <= index; at++) {
-      const { waiters } = this.proposals[at]!;
-      if (!waiters.every((waiter) => waiter.isPressing)) return;
-      count += waiters.length;
-    }
-    if (count === 0 || count > EARLY_ANSWERS) return;
+    if (!this.proposals.press(index)) return;
     this.raftGroup.acknowledging(index);
-    this.answered = index;
-    for (let at = this.first; at < this.proposals.length && this.proposals[at]!.index <= index; at++) {
-      this.settle(this.proposals[at]!, true);
-    }
+    this.proposals.answer(index);
   }
 
   apply(entries: readonly CommittedEntry[]): void {
@@ -268,18 +252,12 @@ export class MetaGroup implements StateMachine {
     if (fresh.length === 0) return;
     this.at = this.applyRows(fresh);
     this.options.onApplied(fresh.reduce((bytes, entry) => bytes + entry.payload.length + ENTRY_OVERHEAD_BYTES, 0));
-    const done: Proposal[] = [];
-    while (this.first < this.proposals.length && this.proposals[this.first]!.index <= this.at.index) {
-      const proposal = this.proposals[this.first++]!;
+    const done = this.proposals.takeApplied(this.at.index);
+    for (const proposal of done) {
       this.state.applied(proposal);
       for (const long of this.longs) long.applied(proposal.keys);
-      done.push(proposal);
     }
-    if (this.first * 2 > this.proposals.length) {
-      this.proposals = this.proposals.slice(this.first);
-      this.first = 0;
-    }
-    for (const proposal of done) this.settle(proposal, true);
+    for (const proposal of done) this.proposals.settle(proposal, true);
     this.stalled = false;
     this.drain();
   }
@@ -314,14 +292,10 @@ export class MetaGroup implements StateMachine {
   }
 
   dropped(fromIndex: number): void {
-    const lost: Proposal[] = [];
-    while (this.pending > 0 && this.proposals[this.proposals.length - 1]!.index >= fromIndex) {
-      const proposal = this.proposals.pop()!; // pending > 0
-      this.state.dropped(proposal);
-      lost.push(proposal);
-    }
+    const lost = this.proposals.takeDropped(fromIndex);
+    for (const proposal of lost) this.state.dropped(proposal);
     this.dedupe.clear();
-    for (const proposal of lost.reverse()) this.settle(proposal, false);
+    for (const proposal of lost.reverse()) this.proposals.settle(proposal, false);
     this.stalled = false;
     this.drain();
   }
@@ -343,7 +317,7 @@ export class MetaGroup implements StateMachine {
     this.context.tick();
     if (operation.write !== null) return this.write(operation, operation.write, request, caller);
     assert(operation.read !== null);
-    if (this.waiting >= limits.queueRequests) return false;
+    if (this.proposals.waiting >= limits.queueRequests) return false;
     try {
       this.encodeAnswer(operation, operation.read(this.state, request, this.context));
     } catch (error) {
@@ -402,7 +376,7 @@ export class MetaGroup implements StateMachine {
     if (caller.session !== 0) this.dedupe.kept(caller);
     this.runEffect();
     if (caller.session !== 0) this.sessions.seen(caller.session);
-    this.wait(proposal, new Reply(caller, Status.OK, body));
+    this.proposals.wait(proposal, new Reply(caller, Status.OK, body));
     return true;
   }
 
@@ -450,18 +424,18 @@ export class MetaGroup implements StateMachine {
       if (leading) return refused(Status.BUSY, `the log of group ${this.id} takes no more now: try again later`);
       return refused(Status.NOT_LEADER, `this node does not lead group ${this.id}`);
     }
-    assert(index > Math.max(this.newest()?.index ?? 0, this.at.index, this.answered), 'proposals rise');
+    assert(index > this.at.index, 'proposals rise');
     this.state.keep();
     proposal.index = index;
-    this.proposals.push(proposal);
+    this.proposals.add(proposal);
     return undefined;
   }
 
   /** The answer in `body` leaves when the newest proposal is applied: at once when there is none. */
   private answerWhenCertain(caller: Caller, status: number, body: Writer): void {
-    const newest = this.newest() ?? this.barrier();
+    const newest = this.proposals.newest ?? this.barrier();
     if (newest === undefined) caller.answer(status, body.view());
-    else this.wait(newest, new Reply(caller, status, body.take()));
+    else this.proposals.wait(newest, new Reply(caller, status, body.take()));
   }
 
   /** Without a lease, an entry that changes nothing shows, once committed, that this node led when it was proposed. */
@@ -472,30 +446,11 @@ export class MetaGroup implements StateMachine {
     proposal.index = this.raftGroup.propose(NOTHING);
     if (proposal.index === 0) {
       // Refused only where nothing can be certain: whoever waits on it is told that the leadership is lost.
-      queueMicrotask(() => this.settle(proposal, false));
+      queueMicrotask(() => this.proposals.settle(proposal, false));
       return proposal;
     }
-    this.proposals.push(proposal);
+    this.proposals.add(proposal);
     return proposal;
-  }
-
-  /** The last proposal of which it is not certain that it will be. */
-  private newest(): Proposal | undefined {
-    const last = this.proposals[this.proposals.length - 1];
-    return this.pending === 0 || last!.index <= this.answered ? undefined : last; // pending > 0
-  }
-
-  private wait(proposal: Proposal, waiter: Waiter): void {
-    proposal.waiters.push(waiter);
-    this.waiting++;
-  }
-
-  private settle(proposal: Proposal, applied: boolean): void {
-    for (const waiter of proposal.waiters) {
-      this.waiting--;
-      waiter.settle(applied);
-    }
-    proposal.waiters.length = 0;
   }
 
   private encodeAnswer(operation: BoundOperation, answer: unknown): void {

@@ -48,6 +48,8 @@ const sources: Source[] = TOPS.filter((top) => fs.existsSync(path.join(ROOT, top
     return { file, text, imports };
   });
 
+assert(sources.length > 100, `the sources are not found below ${ROOT}: run these tests from the project's own build`);
+
 function top(file: string): string {
   return file.split('/')[0]!;
 }

@@ -1,14 +1,25 @@
 // A group's face to its state machine's service, and to whoever places groups on nodes.
 
-import { type Configuration, MessageKind } from '../../../proto/raft/index.js';
+import { type Configuration, type Message, MessageKind } from '../../../proto/raft/index.js';
 import { type Change, type ChangeRefusal, changeRefusal, type Raft } from '../core/index.js';
 import type { GroupStatus, ReplicatedGroup } from '../interface.js';
 import type { Group } from './group.js';
-import type { Host } from './host.js';
+
+/** What a face needs of the host that drives the group. */
+export interface Driver {
+  /** The disk has no room for a further log segment. */
+  readonly full: boolean;
+  propose(group: Group, payload: Uint8Array): number;
+  readIndex(group: Group, onRead: (index: number) => void): boolean;
+  change(group: Group, changes: readonly Change[]): number;
+  tell(group: Group, message: Message): void;
+  wake(group: Group): void;
+  relieve(): void;
+}
 
 export class GroupHandle implements ReplicatedGroup {
   constructor(
-    private readonly host: Host,
+    private readonly host: Driver,
     private readonly group: Group,
   ) {}
 
