@@ -195,6 +195,7 @@ export class Host implements RaftHost, TransportReceiver {
       this.pendingBytes -= found.counted;
       found.remove();
     }
+    if (this.wal.group(group) === undefined) return;
     this.removals.push(group);
     this.schedule();
   }
