@@ -274,7 +274,7 @@ const metadata: readonly Bug[] = [
   ]),
   bug('an answer leaves before what it saw is certain', [
     `${META}/group`,
-    'const newest = this.newest() ?? this.barrier();',
+    'const newest = this.proposals.newest ?? this.barrier();',
     'const newest = undefined;',
   ]),
   bug('a scan does not see what is proposed', [
@@ -287,11 +287,7 @@ const metadata: readonly Bug[] = [
     'edit.touch(parents.target).nlink++;',
     '',
   ]),
-  bug('what was dropped with the leadership stays in sight', [
-    `${META}/group`,
-    'this.state.dropped(proposal);\n            lost',
-    'lost',
-  ]),
+  bug('what was dropped with the leadership stays in sight', [`${META}/group`, 'this.state.dropped(proposal);', '']),
 ];
 
 export const bugs: readonly Bug[] = [...elections, ...logs, ...reads, ...stores, ...machines, ...metadata];
