@@ -264,7 +264,7 @@ function sealLine({ nextSequence }: Summary, lost: readonly IndexLine[]): IndexL
   return { ...emptyIndexLine(), kind: IndexKind.SEAL, key };
 }
 
-/** Leaves an index of exactly the trusted lines and those found, synced when anything had to be changed. */
+/** Leaves an index of exactly the trusted lines and those found, synced. */
 function repairIndex(
   file: string,
   superblock: Superblock,
@@ -275,9 +275,7 @@ function repairIndex(
   try {
     const keep = lines.trusted * INDEX_LINE_BYTES;
     const index = new IndexFile(fd, keep, superblock.cookie, disk);
-    const changed = disk.sizeSync(fd) !== keep || found.length > 0 || lines.trusted === 0;
-    if (!changed) return index;
-    disk.ftruncateSync(fd, keep);
+    if (disk.sizeSync(fd) !== keep) disk.ftruncateSync(fd, keep);
     if (lines.trusted === 0) {
       index.add({
         ...emptyIndexLine(),

@@ -118,7 +118,8 @@ export class BlockStore {
     const volume = new Volume(this.context, { ...found, sealed, number, cookie, table }, arena.claim(number));
     found.forEach((line) => {
       if (line.kind === IndexKind.TOMBSTONE) volume.applyTombstone(line.key, line.blocks);
-      else if (!volume.load(line)) warn(`block ${line.key} of volume ${number} stands twice; the first is kept`);
+      // One that stands already is an image of it in the torn data of another: who keeps volumes in themselves writes such.
+      else volume.load(line);
     });
     arena.publish(volume.entry, table.place);
     this.volumes.set(number, volume);

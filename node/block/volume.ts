@@ -252,7 +252,7 @@ export class Volume {
 
   /** Makes the file reach beyond `end`, as a hole, so that its size changes seldom. */
   private extend(end: number): void {
-    if (end <= this.fileBytes) return;
+    if (end <= this.fileBytes || this.sealed) return;
     this.fileBytes = Math.max(end, Math.min(this.context.volumeBytes, end + limits.volumeExtendBytes));
     this.context.disk.ftruncateSync(this.dataFd, this.fileBytes);
   }

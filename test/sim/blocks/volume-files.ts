@@ -2,6 +2,7 @@
 // what is said to be on the platter, and to count.
 
 import {
+  dataFits,
   emptyIndexLine,
   emptyNeedleHeader,
   INDEX_LINE_BYTES,
@@ -50,7 +51,9 @@ export function needlesIn(file: Buffer): FoundNeedle[] {
     const ours = readNeedleHeader(file, at, header) && header.cookie === cookie;
     const bytes = needleBytes(header.length);
     const whole = ours && Math.floor(header.id / VOLUME_KEYS) === volume && at + bytes <= file.length;
-    if (!whole || !trailerFits(file, at, file, at + NEEDLE_HEADER_BYTES + header.length)) {
+    const end = at + NEEDLE_HEADER_BYTES + header.length;
+    const sound = whole && trailerFits(file, at, file, end);
+    if (!sound || (header.length > 0 && !dataFits(file.subarray(at + NEEDLE_HEADER_BYTES, end), 0, file, end))) {
       at += NEEDLE_ALIGN;
       continue;
     }
