@@ -12,7 +12,7 @@ import { bugs } from './bugs.js';
 import { invariantNames } from './invariants.js';
 
 export const SEEDS = 2000;
-const TRIAL_MS = 300_000;
+const TRIAL_MS = 600_000;
 
 /** Runs seeds with a bug until one breaks something, in a process of its own. */
 export async function tryBlockBug(root: string, bug: Bug, from: number, count: number): Promise<Verdict> {

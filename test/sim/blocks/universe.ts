@@ -189,7 +189,7 @@ export class Universe {
   opened(files: number): void {
     const { volumeFilesPerThread, openVolumesPerThread } = limits;
     // Each of two threads, a pair a volume: the sealed and the open, those that seal, what is copied or made.
-    const most = 2 * 2 * (volumeFilesPerThread + 2 * openVolumesPerThread + 3);
+    const most = 2 * 2 * (volumeFilesPerThread + 2 * openVolumesPerThread + 6);
     // On a full disk volumes stay open whose index lines wait for space.
     if (files > most && !this.has('full-disk'))
       this.invariants.report(BOUNDS, `${files} files are open to write, more than ${most}`);

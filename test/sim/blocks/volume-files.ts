@@ -13,10 +13,12 @@ import {
   needleBytes,
   readIndexLine,
   readNeedleHeader,
+  readSuperblock,
   SUPERBLOCK_BYTES,
   trailerFits,
   VOLUME_KEYS,
 } from '../../../proto/block/index.js';
+import { DecodeError } from '../../../proto/codec.js';
 
 export interface FoundNeedle {
   readonly id: number;
@@ -40,13 +42,23 @@ export function volumeOf(file: string): number | undefined {
   return match === null ? undefined : Number.parseInt(match[1]!, 16);
 }
 
+/** The superblock's, or the first needle's if that is damaged. */
+function cookieIn(file: Buffer): number {
+  try {
+    return readSuperblock(file).cookie;
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    return file.length < SUPERBLOCK_BYTES + NEEDLE_HEADER_BYTES ? 0 : file.readUInt32LE(SUPERBLOCK_BYTES + 16);
+  }
+}
+
 /** Needles and tombstones in the order of the file, whatever lies between them. */
 export function needlesIn(file: Buffer): FoundNeedle[] {
   const found: FoundNeedle[] = [];
   const header = emptyNeedleHeader();
   if (file.length < SUPERBLOCK_BYTES) return found;
   const volume = file.readUInt32LE(8);
-  const cookie = file.readUInt32LE(12);
+  const cookie = cookieIn(file);
   for (let at = SUPERBLOCK_BYTES; at + NEEDLE_HEADER_BYTES <= file.length; ) {
     const ours = readNeedleHeader(file, at, header) && header.cookie === cookie;
     const bytes = needleBytes(header.length);
