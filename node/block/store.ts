@@ -315,9 +315,11 @@ export class BlockStore {
   }
 
   private async compactAll(percent: number): Promise<{ freedBytes: number; volumes: number }> {
+    const result = { freedBytes: 0, volumes: 0 };
+    // One that waited for another may find the store closing: its volumes are being closed.
+    if (this.closing) return result;
     for (const volume of this.holed(percent, limits.compactOpenHoleBytes)) this.seal(volume);
     await Promise.all(this.sealing);
-    const result = { freedBytes: 0, volumes: 0 };
     for (const volume of this.candidates(percent)) {
       if (this.closing) break;
       const freed = await this.compactOne(volume);

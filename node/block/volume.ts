@@ -399,6 +399,8 @@ export class Volume {
     assert(this.holds > 0);
     this.holds--;
     this.schedule();
+    // Who waits for all to be answered may have waited for nothing but this.
+    if (this.idle) for (const resume of this.waiting.splice(0)) resume();
   }
 
   /** Writes what waits; resolves when all of it is answered. */

@@ -144,6 +144,11 @@ const compactions: readonly Bug[] = [
     '    renamed();\n    disk.syncDirectorySync(blocksDirectory(directory));\n}',
     '    renamed();\n}',
   ]),
+  bug(
+    'a compaction that waited for another begins while the store is closed',
+    ['store', 'if (this.closing)\n            return result;', ''],
+    ['volume', 'if (this.idle)\n            for', 'if (false)\n            for'],
+  ),
   bug('what was left of a compaction stays', ['compaction', 'discard(volume, copy, context);\n    }', ';\n    }']),
 ];
 

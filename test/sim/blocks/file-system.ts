@@ -110,7 +110,7 @@ export class Inode {
   evict(): void {
     for (const sector of this.lying) {
       const start = sector * SECTOR_BYTES;
-      this.cache.fill(0, start, start + SECTOR_BYTES);
+      this.cache.fill(0, start, Math.min(this.cache.length, start + SECTOR_BYTES));
       const end = Math.min(this.platterSize, start + SECTOR_BYTES);
       if (end > start) this.platter.copy(this.cache, start, start, end);
     }

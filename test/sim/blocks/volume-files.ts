@@ -57,12 +57,11 @@ export function needlesIn(file: Buffer): FoundNeedle[] {
   const found: FoundNeedle[] = [];
   const header = emptyNeedleHeader();
   if (file.length < SUPERBLOCK_BYTES) return found;
-  const volume = file.readUInt32LE(8);
   const cookie = cookieIn(file);
   for (let at = SUPERBLOCK_BYTES; at + NEEDLE_HEADER_BYTES <= file.length; ) {
     const ours = readNeedleHeader(file, at, header) && header.cookie === cookie;
     const bytes = needleBytes(header.length);
-    const whole = ours && Math.floor(header.id / VOLUME_KEYS) === volume && at + bytes <= file.length;
+    const whole = ours && at + bytes <= file.length;
     const end = at + NEEDLE_HEADER_BYTES + header.length;
     const sound = whole && trailerFits(file, at, file, end);
     if (!sound || (header.length > 0 && !dataFits(file.subarray(at + NEEDLE_HEADER_BYTES, end), 0, file, end))) {
