@@ -48,7 +48,10 @@ export class Session {
   }
 
   private full(): readonly number[] {
-    return this.universe.has('full-disk') ? [Status.NOSPC, Status.BUSY] : [Status.BUSY];
+    if (!this.universe.has('full-disk')) return [Status.BUSY];
+    // To make the reserve again may fail as any write may.
+    const failing = this.universe.has('fail-write') || this.universe.has('fail-sync');
+    return failing ? [Status.NOSPC, Status.BUSY, Status.IO] : [Status.NOSPC, Status.BUSY];
   }
 
   /** Waits a little before something is asked for again. */
@@ -94,7 +97,6 @@ export class Session {
       const { status, message } = result;
       universe.invariants.answered({ what: 'beginning a blob', status, message, allowed: this.full() });
       if (status === Status.OK) return this.acknowledge(life, result.value!.blob, data);
-      if (this.stopping && status !== Status.NOSPC && status !== Status.BUSY) return undefined;
       await this.again();
       if (random.chance(0.3) && !this.stopping) return undefined;
     }

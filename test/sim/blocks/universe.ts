@@ -220,10 +220,15 @@ export class Universe {
     await Promise.all(all.map(({ blob, block }) => this.readBlock(life, blob, block, how)));
   }
 
+  /** Whether its superblock is damaged, so that needles are not known from the file alone. */
+  private isUnreadable(id: number): boolean {
+    return this.model.damage.get(blockVolume(id))?.superblock === true;
+  }
+
   /** A block was acknowledged: its needle must be on the platter, under a name that is. */
   checkNeedle(life: Life, block: Block): void {
     const offset = life.offsetOf(block.id);
-    if (offset === undefined || this.model.isUncertain(block)) return;
+    if (offset === undefined || this.model.isUncertain(block) || this.isUnreadable(block.id)) return;
     const file = this.fileSystem.onPlatter(volumeFile(blockVolume(block.id), 'needles'));
     const needle = file === undefined ? [] : needlesIn(file.platter.subarray(0, file.platterSize));
     const found = needle.find((other) => other.id === block.id && !other.tombstone);
@@ -236,7 +241,7 @@ export class Universe {
   /** A deletion was acknowledged. */
   checkDeletion(blob: Blob): void {
     const file = this.fileSystem.onPlatter(volumeFile(blockVolume(blob.id), 'needles'));
-    if (file === undefined) return;
+    if (file === undefined || this.isUnreadable(blob.id)) return;
     const needles = needlesIn(file.platter.subarray(0, file.platterSize));
     for (const block of blob.blocks.values()) {
       if (this.model.isUncertain(block) || !livesIn(needles, block.id)) continue;
