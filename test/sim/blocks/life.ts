@@ -20,9 +20,10 @@ import { Status } from '../../../proto/status.js';
 import { MachineClock, Process } from '../process.js';
 import type { Random } from '../random.js';
 import type { World } from '../world.js';
-import { BOUNDS } from './invariants.js';
+import type { FileSystem } from './file-system.js';
+import { BOUNDS, type Invariants } from './invariants.js';
+import type { BlockOptions } from './options.js';
 import { ProcessDisk } from './process-disk.js';
-import type { Universe } from './universe.js';
 import { DIRECTORY } from './volume-files.js';
 
 /** In place of an answer when the process has ended. */
@@ -32,6 +33,21 @@ export type Result<A> = { status: number; message: string; value: A | undefined;
 
 const ARENA_BYTES = 1;
 const TIMES = { turnUs: 5, earlyUs: 0, lateUs: 50 };
+
+/** The machine on which it runs, and who watches it. */
+export interface LifeOwner {
+  readonly world: World;
+  readonly options: BlockOptions;
+  readonly fileSystem: FileSystem;
+  readonly invariants: Invariants;
+  readonly calm: boolean;
+  die(life: Life, why: string): void;
+  warned(life: Life, message: string): void;
+  fatal(life: Life, error: Error): void;
+  step(life: Life, name: string): void;
+  wrote(name: string, buffers: number, bytes: number): void;
+  opened(files: number): void;
+}
 
 export class Life {
   readonly process: Process;
@@ -48,7 +64,7 @@ export class Life {
   private writes: number[] = [];
 
   constructor(
-    private readonly universe: Universe,
+    private readonly universe: LifeOwner,
     private readonly random: Random,
     readonly number: number,
   ) {
