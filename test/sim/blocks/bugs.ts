@@ -138,11 +138,15 @@ const compactions: readonly Bug[] = [
     ['compaction', 'await volume.hold();\n        try', 'try'],
     ['compaction', 'swapping = true;', 'volume.holds++; swapping = true;'],
   ),
-  bug('a swap is not on disk when it is done', [
-    'files',
-    '    renamed();\n    disk.syncDirectorySync(blocksDirectory(directory));\n}',
-    '    renamed();\n}',
-  ]),
+  bug(
+    'a volume is used before its name is on disk',
+    [
+      'files',
+      'renamed();\n    disk.syncDirectorySync(blocksDirectory(directory));\n    disk.renameSync',
+      'renamed();\n    disk.renameSync',
+    ],
+    ['files', 'renamed();\n    disk.syncDirectorySync(blocksDirectory(directory));\n}', 'renamed();\n}'],
+  ),
   bug(
     'a compaction that waited for another begins while the store is closed',
     ['store', 'if (this.closing)\n            return result;', ''],
@@ -157,11 +161,7 @@ const reads: readonly Bug[] = [
     'return dataFits(buffer.subarray(NEEDLE_HEADER_BYTES, end), 0, buffer, end);',
     'return true;',
   ]),
-  bug('a reader goes on in the file that it has open', [
-    'reader',
-    'if (this.arena.generation(known.entry) === known.generation)',
-    'if (true)',
-  ]),
+  bug('readers are not told of another table', ['volume', 'this.context.arena.publish(this.entry, table.place);', '']),
   bug('a reader takes damage for absence', [
     'reader',
     'throw new OfsError(Status.CORRUPT,',
