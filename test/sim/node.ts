@@ -30,10 +30,10 @@ import { KvState } from './kv-state.js';
 import type { Machine, MachineOptions } from './machine.js';
 import { MapEngine } from './map-engine.js';
 import { MetaMachine } from './meta-machine.js';
+import { type NodeOwner, UNKNOWN } from './node-owner.js';
 import { MachineClock, Process } from './process.js';
 import type { Random } from './random.js';
 import type { SimState, StateKind } from './state.js';
-import { UNKNOWN, type Universe } from './universe.js';
 
 type Host = Awaited<ReturnType<typeof openRaftHost>>;
 
@@ -72,7 +72,7 @@ export class Node {
 
   constructor(
     readonly id: number,
-    private readonly universe: Universe,
+    private readonly universe: NodeOwner,
     /** What it knows of each group at first. */
     private readonly initial: Configuration,
   ) {

@@ -10,14 +10,14 @@ import { type Group, Invariants, type Member } from './invariants/index.js';
 import { quorum } from './invariants/invariant.js';
 import { Network, NO_NETWORK_FAULTS } from './network.js';
 import { Node } from './node.js';
+import { type NodeOwner, UNKNOWN } from './node-owner.js';
 import type { Options } from './options.js';
 import { mix, Random } from './random.js';
 import type { World } from './world.js';
 
 const PHASE_US = 1_500_000;
-export const UNKNOWN: Configuration = { voters: [], outgoing: [], learners: [], learnersNext: [] };
 
-export class Universe {
+export class Universe implements NodeOwner {
   readonly random: Random;
   readonly network: Network;
   readonly nodes = new Map<number, Node>();
