@@ -68,10 +68,10 @@ class Listing {
     return true;
   }
 
-  private isCurrent({ clock, readAtMs }: EntryPage, { inode }: Attr): boolean {
+  private isCurrent({ clock, readAtMs }: EntryPage, attr: Attr): boolean {
     const { nodes, times } = this.context;
     if (performance.now() - readAtMs > Math.min(times.attributeMs, times.entryMs)) return false;
-    return nodes.isCurrent(this.inode, clock) && nodes.isCurrent(inode, clock);
+    return nodes.isCurrent(this.inode, clock) && nodes.isCurrent(attr.inode, clock) && nodes.isNewest(attr);
   }
 
   private fits(name: string): boolean {

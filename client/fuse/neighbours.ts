@@ -78,7 +78,7 @@ export class Neighbours {
       const entry = page.entries.get(name);
       if (entry === undefined) continue;
       const ageMs = this.nowMs() - entry.readAtMs;
-      if (ageMs >= this.lifeMs || !this.nodes.isCurrent(entry.attr.inode, entry.clock)) return undefined;
+      if (ageMs >= this.lifeMs || !this.isCurrent(entry)) return undefined;
       page.hits++;
       return { attr: entry.attr, ageMs };
     }
@@ -140,6 +140,10 @@ export class Neighbours {
     for (const directory of this.directories.values()) {
       for (const page of directory.pages.splice(0)) this.drop(page);
     }
+  }
+
+  private isCurrent({ attr, clock }: Entry): boolean {
+    return this.nodes.isCurrent(attr.inode, clock) && this.nodes.isNewest(attr);
   }
 
   private shrink(): void {

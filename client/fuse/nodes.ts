@@ -19,6 +19,8 @@ export interface Node {
   version: number;
   /** Content version as of the attributes that the kernel was last told. -1: none were. */
   told: number;
+  /** The newest content version that any answer has named. */
+  seen: number;
   /** Handles open for writing. */
   writers: number;
   /** It is known to have no file capabilities, whatever other extended attributes it has. */
@@ -28,7 +30,7 @@ export interface Node {
 }
 
 function newNode({ mode, flags }: Pick<Attr, 'mode' | 'flags'>, parent: number, lookups: number): Node {
-  return { lookups, mode, flags, changed: 0, version: -1, told: -1, writers: 0, bare: false, parent };
+  return { lookups, mode, flags, changed: 0, version: -1, told: -1, seen: -1, writers: 0, bare: false, parent };
 }
 
 export class NodeTable {
@@ -105,6 +107,7 @@ export class NodeTable {
   private learn(node: Node, attr: Attr): void {
     node.mode = attr.mode;
     node.flags = attr.flags;
+    node.seen = Math.max(node.seen, attr.version);
     if ((attr.flags & AttrFlag.XATTRS) !== 0) this.plain.clear(this.nodeOf(attr.inode));
   }
 
@@ -128,6 +131,12 @@ export class NodeTable {
     const node = this.nodes.get(inode);
     if (node === undefined) this.forgottenChange = this.clock;
     else node.changed = this.clock;
+  }
+
+  /** Whether the kernel has not been told, or shown by an open, a newer content: it must not go back to an older size. */
+  isNewest({ inode, version }: Attr): boolean {
+    const node = this.nodes.get(inode);
+    return node === undefined || version >= node.seen;
   }
 
   /** Whether attributes read at `clock` are still as this mount has left them. */

@@ -135,6 +135,14 @@ test('attributes that this mount has changed since, or may be changing, are aske
   assert.strictEqual(bench.neighbours.ask(ROOT, 'a'), null, 'nothing is brought along a second time');
 });
 
+test('what an open has shown to be old is asked for', () => {
+  const bench = new Bench();
+  bench.nodes.remember(attr(2), ROOT);
+  bench.learn('0', entries(['a', 2]));
+  bench.nodes.note(attr(2, { version: 2 }));
+  assert.strictEqual(bench.says('a'), 'ask');
+});
+
 test('what is known says how old it is, and is forgotten when its time is over', () => {
   const bench = new Bench();
   bench.learn('0', entries(['a', 2]));
