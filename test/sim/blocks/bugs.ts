@@ -42,7 +42,7 @@ const appends: readonly Bug[] = [
     'this.lines >= limits.indexBacklogLines && !this.flush()',
     'this.lines >= limits.indexBacklogLines',
   ]),
-  bug('a disk that was full stays full', ['store', 'if (this.reserve.stands)', 'if (false)']),
+  bug('a disk that was full stays full', ['store', 'return this.reserve.ensure();', 'return false;']),
   bug('deleted bytes are counted as living', ['volume', 'this.liveBytes -= this.table.length(at);', '']),
   bug('the last blob is not known', [
     'store',
@@ -60,7 +60,6 @@ const starts: readonly Bug[] = [
     'needleVerifies(window.at(position, bytes), window.offset, header.length)',
     'window.at(position, bytes) !== null',
   ]),
-  bug('a start does not compare the cookie', ['recovery', 'header.cookie === superblock.cookie &&', '']),
   bug('a start stops behind the first needle that does not verify', [
     'recovery',
     'position += NEEDLE_ALIGN;\n    }\n}',
@@ -73,11 +72,6 @@ const starts: readonly Bug[] = [
     'const',
   ]),
   bug('a start does not sync what it found', ['recovery', 'disk.fsyncSync(dataFd);\n    const index', 'const index']),
-  bug('names are not synced at a start', [
-    'store',
-    'this.options.disk.syncDirectorySync(blocksDirectory(directory));',
-    '',
-  ]),
   bug('an index may have its name before its data', [
     'files',
     'renamed();\n    disk.syncDirectorySync(blocksDirectory(directory));\n    disk.renameSync(indexPath',

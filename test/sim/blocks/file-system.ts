@@ -183,7 +183,7 @@ export class FileSystem {
   readonly names = new Map<string, Inode>();
   private platterNames = new Map<string, Inode>();
   private changes: Change[] = [];
-  private readonly graves: Inode[] = [];
+  private readonly graves: { readonly name: string; readonly inode: Inode }[] = [];
   /** Files that are open; they take space also without a name. */
   readonly open = new Set<Inode>();
   capacityBytes = Number.POSITIVE_INFINITY;
@@ -219,19 +219,19 @@ export class FileSystem {
   rename(name: string, target: string): void {
     const inode = this.names.get(name)!; // callers have looked
     const before = this.names.get(target);
-    if (before !== undefined) this.bury(before);
+    if (before !== undefined) this.bury(target, before);
     this.change({ kind: 'rename', name, target, inode });
   }
 
   remove(name: string): void {
     const inode = this.names.get(name);
     if (inode === undefined) return;
-    this.bury(inode);
+    this.bury(name, inode);
     this.change({ kind: 'remove', name, inode });
   }
 
-  private bury(inode: Inode): void {
-    this.graves.push(inode);
+  private bury(name: string, inode: Inode): void {
+    this.graves.push({ name, inode });
     if (this.graves.length > GRAVES) this.graves.shift();
   }
 
@@ -254,8 +254,11 @@ export class FileSystem {
     this.names.clear();
     for (const [name, inode] of names) this.names.set(name, inode);
     this.open.clear();
-    for (const inode of new Set(names.values())) {
-      inode.losePower(random, how, this.graves.length > 0 ? random.pick(this.graves) : undefined);
+    for (const [name, inode] of names) {
+      // What the file had before it was replaced lies near it, as likely as not.
+      const older = this.graves.filter((grave) => grave.name === name);
+      const graves = older.length > 0 ? older : this.graves;
+      inode.losePower(random, how, graves.length > 0 ? random.pick(graves).inode : undefined);
     }
     this.syncNames();
   }

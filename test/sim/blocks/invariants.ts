@@ -102,7 +102,7 @@ class SoundIsServed extends Invariant {
 }
 
 class DamageIsReported extends Invariant {
-  readonly name = 'damage to what was synced is reported';
+  readonly name = 'damage to what was synced is called damage, not absence';
 
   override read(read: Read): void {
     const { blob, block, known, status } = read;
@@ -110,7 +110,7 @@ class DamageIsReported extends Invariant {
     const volume = blockVolume(block.id);
     // Without its index line a needle that does not verify is a torn tail.
     const excused = block.unnamed || this.model.mayBeLost(volume);
-    if (!excused && !this.model.reported.has(block.id)) this.broken(where(read));
+    if (!excused) this.broken(where(read));
   }
 }
 

@@ -29,8 +29,6 @@ export interface Damage {
   data: number;
   index: number;
   superblock: boolean;
-  /** The store has said that something is wrong with it. */
-  reported: boolean;
 }
 
 export class Model {
@@ -42,8 +40,6 @@ export class Model {
   readonly damage = new Map<number, Damage>();
   /** Blocks of damaged needles, known or not. */
   readonly rotten = new Set<number>();
-  /** Blocks that the store itself has called damaged or lost. */
-  readonly reported = new Set<number>();
   /** Blocks that were begun. */
   count = 0;
 
@@ -80,16 +76,10 @@ export class Model {
   damageOf(volume: number): Damage {
     let damage = this.damage.get(volume);
     if (damage === undefined) {
-      damage = { data: 0, index: 0, superblock: false, reported: false };
+      damage = { data: 0, index: 0, superblock: false };
       this.damage.set(volume, damage);
     }
     return damage;
-  }
-
-  /** The store says that something is wrong with a volume. */
-  noteReport(volume: number): void {
-    const damage = this.damage.get(volume);
-    if (damage !== undefined) damage.reported = true;
   }
 
   /** Whether a fault may have cost the whole volume. */

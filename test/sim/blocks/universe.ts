@@ -163,9 +163,6 @@ export class Universe {
     const named = /volume (\d+)/.exec(message)?.[1];
     const file = /([0-9a-f]{8})\.(?:needles|index)/.exec(message)?.[1];
     const volume = named !== undefined ? Number(named) : file !== undefined ? Number.parseInt(file, 16) : undefined;
-    const block = /block (\d+)/.exec(message)?.[1];
-    if (block !== undefined) this.model.reported.add(Number(block));
-    else if (volume !== undefined) this.model.noteReport(volume);
     const full = this.has('full-disk');
     const failing = full || this.has('fail-sync') || this.has('fail-write');
     this.invariants.warned({ message, volume, full, failing });
