@@ -275,7 +275,6 @@ function repairIndex(
   try {
     const keep = lines.trusted * INDEX_LINE_BYTES;
     const index = new IndexFile(fd, keep, superblock.cookie, disk);
-    if (disk.sizeSync(fd) !== keep) disk.ftruncateSync(fd, keep);
     if (lines.trusted === 0) {
       index.add({
         ...emptyIndexLine(),
@@ -286,7 +285,8 @@ function repairIndex(
       });
     }
     for (const line of found) index.add(line);
-    index.flush();
+    // Over what stood there, which is cut only now: a start that ends here must leave the lines that name what is damaged.
+    if (index.flush() && disk.sizeSync(fd) > index.end) disk.ftruncateSync(fd, index.end);
     disk.fsyncSync(fd);
     index.unsynced = 0;
     return index;

@@ -343,7 +343,13 @@ export class BlockStore {
     await volume.hold();
     this.volumes.delete(volume.number);
     this.sealedOpen.delete(volume);
-    dropVolume(volume, this.context);
+    try {
+      dropVolume(volume, this.context);
+    } catch (error) {
+      // Half of its files may be gone, and who waits for it is not answered.
+      this.context.fatal(error as Error);
+      throw error;
+    }
     return volume.tail;
   }
 

@@ -117,6 +117,11 @@ test('a damaged needle that an index line names is called damaged, not deleted, 
   };
   flip(node.file(1, 'index'), 2 * INDEX_LINE_BYTES + 5);
   flip(node.file(1, 'needles'), offset + 20);
+  // A start that ends while it makes the index whole leaves what it knows to the next.
+  const writeSync = (): never => {
+    throw systemError('EIO', 'write');
+  };
+  await assert.rejects(BlockNode.open(node.directory, { disk: { ...systemDisk, writeSync } }), /EIO/);
   for (let start = 0; start < 2; start++) {
     const again = await BlockNode.open(node.directory);
     assert.strictEqual(again.warnings.length, start === 0 ? 1 : 0);
