@@ -138,11 +138,11 @@ function listingOfNobody(history: readonly FileOperation[]): FileOperation {
     if (request.name !== 'readdir' || answer === UNKNOWN || answer.answer === null) continue;
     const told = answer.answer as AnswerOf<MetaOperations['readdir']>;
     const listed = {
-      entries: told.entries.map((entry) => ({ ...entry, name: 'nobody' })),
+      entries: told.entries.slice(0, 1).map((entry) => ({ ...entry, name: 'nobody' })),
       end: true,
       cursor: 'nobody',
     };
-    if (told.entries.length === 1)
+    if (told.entries.length > 0)
       return {
         client: 0,
         invoked: last + 1,
@@ -151,5 +151,5 @@ function listingOfNobody(history: readonly FileOperation[]): FileOperation {
         answer: { status: Status.OK, answer: listed },
       };
   }
-  return assert.fail('no listing of one entry');
+  return assert.fail('no listing of any entry');
 }
