@@ -29,10 +29,12 @@ export interface NodeTarget extends Target {
   kill(): Promise<void>;
 }
 
-/** `count` ports in a row that nothing listens on. */
+/**
+ * `count` ports in a row that nothing listens on, below those that the system gives to clients: a node that is killed
+ * and started again finds its ports free. */
 export async function freePorts(count: number): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const first = 20_000 + Math.floor(Math.random() * 30_000);
+    const first = 20_000 + Math.floor(Math.random() * 12_000);
     const free = await Promise.all(Array.from({ length: count }, (_, index) => isFree(first + index)));
     if (free.every(Boolean)) return first;
   }
