@@ -5,7 +5,7 @@ import type { AnswerOf, RequestOf } from '../../proto/operation.js';
 
 export interface MetaChannel {
   /**
-   * One operation, one request. Resolves with the answer when it is committed and applied; rejects with OfsError.
+   * One operation, one request. Resolves with the answer when it is committed; rejects with OfsError.
    * Retries, under the same request number, until limits.requestTimeoutMs have passed. `payload` must stay as it is, also
    * after the call has ended: it may be on its way yet.
    */

@@ -53,7 +53,7 @@ class Crc32 implements Running {
   }
 }
 
-/** MD5 or SHA; a body of one piece, which most are, is hashed in one call. */
+/** MD5 or SHA. */
 class CryptoDigest implements Running {
   private running: Hash | undefined;
 
