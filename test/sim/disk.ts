@@ -5,6 +5,7 @@
 
 import assert from 'node:assert';
 import type { WalFile, WalStorage } from '../../node/raft/index.js';
+import { BATCH_HEADER_BYTES, WAL_MAGIC } from '../../proto/wal.js';
 import type { Process } from './process.js';
 import type { Random } from './random.js';
 import type { World } from './world.js';
@@ -114,7 +115,7 @@ export interface DiskOwner {
 
 export class Disk {
   faults: DiskFaults;
-  /** The last write reported is not where it should be, and nothing on the disk shows it. */
+  /** The last batch reported is not where it should be, and nothing on the disk shows it: no later batch is there. */
   silentlyDamaged = false;
   /** Something on the disk is damaged: starts from it may fail. */
   damaged = false;
@@ -282,7 +283,7 @@ export class Disk {
     } else {
       file.put(bytes, position);
       file.settleRange(position, bytes.length);
-      if (log) this.silentlyDamaged = false;
+      if (log && isBatch(bytes)) this.silentlyDamaged = false;
     }
     file.last = { position, length: bytes.length };
     this.owner.onDurable(name, bytes);
@@ -312,6 +313,11 @@ export class Disk {
 }
 
 type Done = (error: Error | null) => void;
+
+/** Not what fills a new segment. */
+function isBatch(bytes: Buffer): boolean {
+  return bytes.length >= BATCH_HEADER_BYTES && bytes.readUInt32LE(0) === WAL_MAGIC;
+}
 
 class OpenFile implements WalFile {
   readonly sizeBytes: number;
