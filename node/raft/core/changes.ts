@@ -9,7 +9,7 @@
 
 import { limits } from '../../../proto/limits.js';
 import { type Change, changed, left } from './membership.js';
-import { isJoint, isMember, isVoter, memberIds } from './quorum.js';
+import { isJoint, isVoter, memberIds } from './quorum.js';
 import { NOBODY, type Raft } from './raft.js';
 import { sendTimeoutNow } from './transfer.js';
 
@@ -58,9 +58,9 @@ export function settleMembership(raft: Raft): void {
 
 /** C4. */
 function mayVote(raft: Raft, id: number): boolean {
-  const progress = raft.tracker.progress.get(id);
-  if (!isMember(raft.configuration, id) || progress?.state !== 'replicate') return false;
-  return progress.match + limits.raftPromotionLagEntries >= raft.log.lastIndex;
+  if (!raft.configuration.learners.includes(id)) return false;
+  const progress = raft.progressOf(id);
+  return progress.state === 'replicate' && progress.match + limits.raftPromotionLagEntries >= raft.log.lastIndex;
 }
 
 /** C5. The voter that is furthest stands for election at once. */

@@ -1,5 +1,6 @@
 // What a follower does with messages, and how any member answers a call for votes.
 
+import assert from 'node:assert';
 import { type Message, MessageKind } from '../../../proto/raft/index.js';
 import { NOBODY, type Raft, Role } from './raft.js';
 
@@ -72,8 +73,9 @@ export function conflict(raft: Raft, index: number, term: number): number {
 
 /** R8. The round of a heartbeat is remembered for transfer.ts (H3). */
 export function heard(raft: Raft, message: Message): void {
+  assert(raft.role === Role.FOLLOWER);
   raft.electionElapsed = 0;
   raft.heardElapsed = 0;
   if (message.context > raft.round) raft.round = message.context;
-  if (raft.role === Role.FOLLOWER) raft.leader = message.from;
+  raft.leader = message.from;
 }

@@ -103,7 +103,6 @@ export function unreachable(raft: Raft, message: Message): void {
 }
 
 export function tickLeader(raft: Raft): void {
-  if (raft.quiet) return;
   raft.electionElapsed++;
   raft.heartbeatElapsed++;
   if (raft.electionElapsed >= raft.electionTicks) {

@@ -9,7 +9,6 @@
 //       the first tick of a member coming at once and every tick as early as a timer may.
 
 import assert from 'node:assert';
-import { limits } from '../../../proto/limits.js';
 import type { Raft } from './raft.js';
 
 export interface LeaseTimes {
@@ -19,13 +18,6 @@ export interface LeaseTimes {
   readonly clockErrorPpm: number;
 }
 
-const defaults: LeaseTimes = {
-  electionTicks: limits.raftElectionTicks,
-  tickMs: limits.raftTickMs,
-  tickEarlyMs: limits.raftTickEarlyMs,
-  clockErrorPpm: limits.raftClockErrorPpm,
-};
-
 /** The round that a lease may be counted from, 0 for none. Asked anew before any message of a ready leaves. */
 export function leaseRound(raft: Raft): number {
   if (!raft.established || raft.quiescent) return 0;
@@ -34,7 +26,7 @@ export function leaseRound(raft: Raft): number {
 }
 
 /** E3. How long after its round left a lease lasts, in microseconds of the leader's monotonic clock. */
-export function leaseUs(times: LeaseTimes = defaults): number {
+export function leaseUs(times: LeaseTimes): number {
   const { electionTicks, tickMs, tickEarlyMs, clockErrorPpm } = times;
   const error = clockErrorPpm / 1e6;
   assert(error >= 0 && error < 1 && tickEarlyMs < tickMs);

@@ -202,7 +202,7 @@ export class RaftLog {
   takeCommitted(maxBytes: number): readonly Entry[] {
     const from = this.applying + 1;
     const to = Math.min(this.committed, this.stable);
-    if (to < from) return [];
+    assert(from <= to);
     const entries = this.read(from, to, maxBytes);
     this.applying += entries.length;
     return entries;

@@ -38,10 +38,6 @@ export function isVoter(configuration: Configuration, id: number): boolean {
   return configuration.voters.includes(id) || configuration.outgoing.includes(id);
 }
 
-export function isMember(configuration: Configuration, id: number): boolean {
-  return isVoter(configuration, id) || configuration.learners.includes(id);
-}
-
 /** The voters of both halves, each once. */
 export function voterIds(configuration: Configuration): number[] {
   return [...new Set([...configuration.voters, ...configuration.outgoing])];

@@ -52,8 +52,6 @@ export interface RaftOptions {
   readonly random: (bound: number) => number;
   readonly electionTicks?: number;
   readonly heartbeatTicks?: number;
-  /** From 0; a member waits an election timeout longer for each step that it is below the highest. */
-  readonly priority?: number;
   /** Ticks without work after which a leader lets its group fall silent; 0 for never. */
   readonly quiesceTicks?: number;
   /**
@@ -136,7 +134,8 @@ export class Raft {
   unsettled = false;
   /** The only member of its group: nobody to wait for, nobody to compete with, nobody to tell. */
   alone = false;
-  priority: number;
+  /** From 0; a member waits an election timeout longer for each step that it is below the highest. */
+  priority = limits.raftPriorities - 1;
   readonly quiesceTicks: number;
   private readonly identities = new Map<number, number>();
   private sentRound = 0;
@@ -161,7 +160,6 @@ export class Raft {
     this.term = options.hardState.term;
     this.vote = options.hardState.vote;
     this.storedState = options.hardState;
-    this.priority = options.priority ?? limits.raftPriorities - 1;
     this.quiesceTicks = options.quiesceTicks ?? limits.raftQuiesceTicks;
     this.heardElapsed = this.electionTicks;
     this.takeLog(options.forced ?? null);
@@ -344,9 +342,7 @@ export class Raft {
   }
 
   progressOf(id: number): Progress {
-    const progress = this.tracker.progress.get(id);
-    assert(progress !== undefined, `member ${id} is in the configuration`);
-    return progress;
+    return this.tracker.of(id);
   }
 
   /** Sends what may leave at once. */

@@ -43,7 +43,7 @@ export class Inflights {
   }
 
   freeFirst(): void {
-    if (this.count === 0) return;
+    assert(this.count > 0);
     this.bytes -= this.sizes[this.start]!; // within the count
     this.start = (this.start + 1) % this.capacity;
     this.count--;
@@ -168,8 +168,8 @@ export class Progress {
 export class Tracker {
   readonly progress = new Map<number, Progress>();
   readonly votes = new Map<number, boolean>();
-  private readonly matchOf = (id: number): number => this.progress.get(id)?.match ?? 0;
-  private readonly roundOf = (id: number): number => this.progress.get(id)?.round ?? 0;
+  private readonly matchOf = (id: number): number => this.of(id).match;
+  private readonly roundOf = (id: number): number => this.of(id).round;
 
   constructor(public configuration: Configuration) {}
 
@@ -177,6 +177,13 @@ export class Tracker {
   reset(): void {
     this.votes.clear();
     this.progress.clear();
+  }
+
+  /** What a leader knows of one that it follows. */
+  of(id: number): Progress {
+    const progress = this.progress.get(id);
+    assert(progress !== undefined, `member ${id} is followed`);
+    return progress;
   }
 
   /** Follows every member, and `self` whether it is one or not. Those that are no members any more are kept. */

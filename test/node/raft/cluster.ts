@@ -20,6 +20,7 @@ import {
   wake,
 } from '../../../node/raft/core/index.js';
 import { decode, encode } from '../../../proto/codec.js';
+import { limits } from '../../../proto/limits.js';
 import { type Configuration, type Entry, type Message, MessageKind, messageCodec } from '../../../proto/raft/index.js';
 import { Disk, type State } from './disk.js';
 
@@ -34,7 +35,9 @@ export interface ClusterOptions {
   /** Members beyond them that know of no group. */
   readonly spares?: number;
   readonly random: (bound: number) => number;
+  /** As production has them if they are absent. */
   readonly electionTicks?: number;
+  readonly heartbeatTicks?: number;
   readonly quiesceTicks?: number;
 }
 
@@ -93,9 +96,10 @@ export class Member {
       hardState: { term: disk.term, vote: disk.vote },
       appliedIndex: disk.state.index,
       random: options.random,
-      electionTicks: options.electionTicks ?? 10,
-      quiesceTicks: options.quiesceTicks ?? 0,
-      firstTicket: this.tickets,
+      electionTicks: options.electionTicks,
+      heartbeatTicks: options.heartbeatTicks,
+      quiesceTicks: options.quiesceTicks,
+      ...(this.tickets > 0 && { firstTicket: this.tickets }),
       ...(forced && { forced }),
     });
   }
@@ -123,7 +127,7 @@ export class Cluster {
     const voters = Array.from({ length: options.voters }, (_, at) => at + 1);
     const configuration = { ...unknown(), voters };
     this.configuration = configuration;
-    const { spares = 0, electionTicks = 10 } = options;
+    const { spares = 0, electionTicks = limits.raftElectionTicks } = options;
     for (const id of voters) this.members.set(id, new Member(id, configuration, options));
     for (let id = voters.length + 1; id <= voters.length + spares; id++) {
       this.members.set(id, new Member(id, unknown(), options));

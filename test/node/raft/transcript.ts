@@ -1,14 +1,15 @@
 // The commands of transcripts. Members are named by their numbers.
 //
-//   members V [S [Q]]        a new group of V voters, and S members that know of none; quiescent after Q ticks (0: never);
-//                            random numbers are the highest
+//   members V [S [Q [H]]]    a new group of V voters, and S members that know of none; quiescent after Q ticks (0: never,
+//                            limit: as production); a heartbeat every H ticks; random numbers are the highest
 //   disk M T V E…            restarts M with term T, vote V and entries E (`index/term"payload"`) on its disk
 //   ready M [B]              takes what M has to do, up to B bytes to store     store M    completes M's oldest write
-//   tick M [N]  campaign M  propose M TEXT [IDENTITY]  read M  wake M  restart M  priority M P
+//   tick M [N]  campaign M  propose M TEXT[*N] [IDENTITY]  read M  wake M  restart M  priority M P
 //   force M V…               restarts M with the voters V, as the others are gone for good
 //   change M voter|learner|gone M…         transfer M M2     checkpoint M         cut-limit M I
 //   unreachable M M2         snapshot M M2 I has|failed|pieces: what M's surroundings tell it of M2's snapshot
 //   pass N                   N times: all members tick, and everything runs until nothing is left to do, unseen
+//   repeat N COMMAND; …      N times these commands, unseen
 //   deliver [M]>M  drop [M]>M  settle  lose  cut M  heal     message FROM>TO …    status  lease M
 
 import assert from 'node:assert';
@@ -27,6 +28,7 @@ import {
   decodeConfiguration,
   type Entry,
   EntryKind,
+  encodeConfiguration,
   type Message,
   MessageKind,
 } from '../../../proto/raft/index.js';
@@ -34,6 +36,7 @@ import { Cluster } from './cluster.js';
 
 const kindNames = new Map<number, string>(Object.entries(MessageKind).map(([name, kind]) => [kind, name]));
 const roleNames = new Map<number, string>(Object.entries(Role).map(([name, role]) => [role, name.toLowerCase()]));
+const SHOWN_BYTES = 16;
 const FIELDS = ['index', 'logTerm', 'commit', 'context'] as const;
 
 function configurationText({ voters, outgoing, learners, learnersNext }: Configuration): string {
@@ -46,7 +49,14 @@ function configurationText({ voters, outgoing, learners, learnersNext }: Configu
 function entryText({ index, term, kind, payload }: Entry): string {
   const place = `${index}/${term}`;
   if (kind === EntryKind.CONFIGURATION) return `${place}${configurationText(decodeConfiguration(payload))}`;
+  if (payload.length > SHOWN_BYTES) return `${place}"${payload.subarray(0, 1)}*${payload.length}"`;
   return payload.length > 0 ? `${place}"${payload}"` : place;
+}
+
+/** `x*3` is `xxx`. */
+function parsePayload(text: string): string {
+  const [what = '', times = '1'] = text.split('*');
+  return what.repeat(Number(times));
 }
 
 export function messageText(message: Message): string {
@@ -73,11 +83,14 @@ function readyLines(ready: Ready): string[] {
   return lines.length > 0 ? lines : ['nothing'];
 }
 
-/** Entries as `index/term` or `index/term"payload"`. */
+/** Entries as `index/term`, `index/term"payload"` or, with a configuration of voters, `index/term(1,2,3)`. */
 function parseEntry(text: string): Entry {
-  const match = /^(\d+)\/(\d+)(?:"(\w+)")?$/.exec(text);
+  const match = /^(\d+)\/(\d+)(?:"(\w+)")?(?:\(([\d,]+)\))?$/.exec(text);
   assert(match !== null, `an entry: ${text}`);
-  return { index: Number(match[1]), term: Number(match[2]), kind: 0, payload: Buffer.from(match[3] ?? '') };
+  const place = { index: Number(match[1]), term: Number(match[2]) };
+  if (match[4] === undefined) return { ...place, kind: EntryKind.NORMAL, payload: Buffer.from(match[3] ?? '') };
+  const configuration = { ...unknown(), voters: match[4].split(',').map(Number) };
+  return { ...place, kind: EntryKind.CONFIGURATION, payload: encodeConfiguration(configuration) };
 }
 
 /** A message as `messageText` writes it. */
@@ -150,9 +163,12 @@ const commands: Readonly<Record<string, Command>> = {
   },
 };
 
-function propose(cluster: Cluster, id: number, [, payload = '', identity]: readonly string[]): string[] {
+function propose(cluster: Cluster, id: number, [, text = '', identity]: readonly string[]): string[] {
+  const payload = parsePayload(text);
   const why = cluster.member(id).raft.refusal(payload.length);
-  return [why ?? `index ${cluster.propose(id, payload, Number(identity ?? 0))}`];
+  const index = cluster.propose(id, payload, Number(identity ?? 0));
+  assert.strictEqual(index === 0, why !== null);
+  return [why ?? `index ${index}`];
 }
 
 function change(cluster: Cluster, id: number, words: readonly string[]): string[] {
@@ -163,7 +179,9 @@ function change(cluster: Cluster, id: number, words: readonly string[]): string[
     else changes.push({ id: Number(word), to });
   }
   const why = changeRefusal(cluster.member(id).raft, changes);
-  return [why ?? `index ${cluster.change(id, changes)}`];
+  const index = cluster.change(id, changes);
+  assert(why === null || index === 0);
+  return [why ?? `index ${index}`];
 }
 
 function snapshotStatus(cluster: Cluster, id: number, [, to, index, what]: readonly string[]): string[] {
@@ -226,19 +244,30 @@ export function statusText(cluster: Cluster, id: number): string {
   return [...known, ...others.map(([member, to]) => `${member} ${to.state} ${to.match}/${to.next}`)].join('; ');
 }
 
-function newCluster(voters: number, spares: number, quiesceTicks: number): Cluster {
-  return new Cluster({ voters, spares, random: (bound) => bound - 1, quiesceTicks });
+function newCluster([voters, spares, quiesce, heartbeat]: readonly string[]): Cluster {
+  return new Cluster({
+    voters: Number(voters),
+    spares: Number(spares ?? 0),
+    random: (bound) => bound - 1,
+    ...(quiesce !== 'limit' && { quiesceTicks: Number(quiesce ?? 0) }),
+    ...(heartbeat !== undefined && { heartbeatTicks: Number(heartbeat) }),
+  });
 }
 
 export class Transcript {
-  private cluster = newCluster(1, 0, 0);
+  private cluster = newCluster(['1']);
 
   /** Runs a command and returns what it says. */
   run(line: string): string[] {
     const [verb = '', ...words] = line.split(' ');
     if (verb === 'members') {
-      const [voters, spares, quiesceTicks] = words.map(Number);
-      this.cluster = newCluster(voters ?? 1, spares ?? 0, quiesceTicks ?? 0);
+      this.cluster = newCluster(words);
+      return [];
+    }
+    if (verb === 'repeat') {
+      const [times, ...rest] = words;
+      const repeated = rest.join(' ').split('; ');
+      for (let left = Number(times); left > 0; left--) for (const each of repeated) this.run(each);
       return [];
     }
     const command = commands[verb];
