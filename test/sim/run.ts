@@ -1,11 +1,12 @@
 // Runs a seed: a storm, in which nothing wrong may happen, then calm, in which everything must come right.
 
 import { FileSession } from './file-session.js';
-import { ASSERTION, type Broken, type Member, PROGRESS } from './invariants/index.js';
+import { ASSERTION, type Member, PROGRESS } from './invariants/index.js';
 import { KvSession } from './kv-session.js';
 import { Operator } from './operator.js';
-import { type Narrowed, type Options, optionsOf, withLimits } from './options.js';
+import { type FaultName, optionsOf, withLimits } from './options.js';
 import type { Session } from './session.js';
+import { type Outcome, type RunOptions, STORM } from './shell/simulation.js';
 import { Storm } from './storm.js';
 import { Universe } from './universe.js';
 import { World } from './world.js';
@@ -15,27 +16,8 @@ export const HEALING_TICKS = 600;
 const LOOK_TICKS = 2;
 const TICK_US = 100_000;
 
-export interface Outcome {
-  readonly options: Options;
-  readonly broken: readonly Broken[];
-  readonly events: number;
-  readonly simulatedMs: number;
-  readonly healingTicks: number;
-  /** Two runs with the same history have the same. */
-  readonly hash: number;
-  readonly entries: number;
-  /** Histories of which nothing could be said within limits. */
-  readonly undecided: number;
-  readonly answered: Readonly<Session['answered']>;
-}
-
-export interface RunOptions {
-  readonly narrowed?: Narrowed;
-  readonly tell?: (line: string) => void;
-}
-
 export async function runSeed(seed: number, { narrowed = {}, tell }: RunOptions = {}): Promise<Outcome> {
-  const options = optionsOf(seed, narrowed);
+  const options = optionsOf(seed, { ...narrowed.numbers, without: narrowed.without as readonly FaultName[] });
   const world = new World(tell);
   const universe = new Universe(options, world);
   const { invariants } = universe;
@@ -87,7 +69,27 @@ function outcomeOf(universe: Universe, sessions: readonly Session[], healingTick
   for (const { history } of universe.groups.values()) entries += history.lastIndex;
   const { events, hash, nowUs } = world;
   const { broken, undecided } = invariants;
-  return { options, broken, events, simulatedMs: nowUs / 1000, healingTicks, hash, entries, undecided, answered };
+  const { faults, groups, spares, voters, stormMs } = options;
+  const { disk: _disk, network: _network, faults: _faults, ...rest } = options;
+  return {
+    broken,
+    events,
+    simulatedMs: nowUs / 1000,
+    hash,
+    faults,
+    numbers: { groups, spares, voters, sessions: options.sessions, [STORM]: stormMs },
+    counts: {
+      entries,
+      'lease reads': answered.lease,
+      'index reads': answered.index,
+      'file operations': answered.file,
+      'histories undecided': undecided,
+    },
+    details: () => [
+      `options: ${JSON.stringify(rest)}`,
+      `${entries} entries, ${JSON.stringify(answered)} answered, whole again after ${healingTicks} ticks`,
+    ],
+  };
 }
 
 /** Waits for calm; says what is not so when it does not come. */

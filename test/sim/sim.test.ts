@@ -1,95 +1,103 @@
-// The simulation itself: seeds repeat, fresh ones are clean, planted bugs are seen, what is broken is shortened.
+// Both simulations: seeds repeat, alone and beside others, fresh ones are clean, planted bugs are seen.
 
 import assert from 'node:assert';
+import { execFile } from 'node:child_process';
+import path from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { randomNumbers, seedOf } from '../node/raft/random.js';
-import { bugs } from './bugs.js';
-import { invariantNames } from './invariants/index.js';
-import { faultNames, optionsOf } from './options.js';
-import { compiled, copyCode, tryBug, withBug } from './planted.js';
-import { type Outcome, type RunOptions, runSeed } from './run.js';
-import { asArguments, shorten } from './shorten.js';
+import { compiled } from './shell/helpers.js';
+import { copyCode, tryBug, withBug } from './shell/planted.js';
+import { ownSeeds, type Simulation } from './shell/simulation.js';
+import { blocks, house, raft } from './simulations.js';
 
 const FRESH_MS = 10_000;
 
-test('a seed that runs twice has the same history twice, told or not', async () => {
-  for (const seed of [3, 15, 106]) {
-    const lines: string[] = [];
-    const first = await runSeed(seed);
-    const second = await runSeed(seed, { tell: (line) => lines.push(line) });
-    assert.deepStrictEqual([second.hash, second.events, second.entries], [first.hash, first.events, first.entries]);
-    assert(first.events > 1000 && lines.length > 10);
+function firstSeeds(simulation: Simulation, count: number): number[] {
+  const seeds = ownSeeds(house, simulation);
+  return Array.from({ length: count }, () => seeds.next().value);
+}
+
+for (const simulation of house.simulations) {
+  const { name, faultNames, bugs } = simulation;
+
+  test(`a seed of ${name} that runs twice has the same history twice, told or not`, async () => {
+    const hashes = new Set<number>();
+    for (const seed of firstSeeds(simulation, 4)) {
+      const lines: string[] = [];
+      const first = await simulation.runSeed(seed);
+      const second = await simulation.runSeed(seed, { tell: (line) => lines.push(line) });
+      assert.deepStrictEqual([second.hash, second.events, second.counts], [first.hash, first.events, first.counts]);
+      assert(first.events > 100 && lines.length > 3);
+      hashes.add(first.hash);
+    }
+    assert.strictEqual(hashes.size, 4);
+  });
+
+  test(`every fault of ${name} is in some seeds and not in others`, async () => {
+    const counts = new Map<string, number>();
+    for (const seed of firstSeeds(simulation, 60)) {
+      const { faults } = await simulation.runSeed(seed, { narrowed: { numbers: { stormMs: 1 } } });
+      for (const fault of faults) counts.set(fault, (counts.get(fault) ?? 0) + 1);
+    }
+    for (const fault of faultNames) {
+      const count = counts.get(fault) ?? 0;
+      assert(count > 5 && count < 55, `${fault} is in ${count} of 60`);
+    }
+  });
+
+  test(`each planted bug of ${name} has a name of its own and fits the code in exactly one place`, () => {
+    assert(bugs.length >= 20);
+    assert.strictEqual(new Set(bugs.map((bug) => bug.name)).size, bugs.length);
+    for (const bug of bugs) for (const edit of bug.edits) assert.notStrictEqual(withBug(compiled, edit, bug.name), '');
+  });
+}
+
+test('a seed has the history in a process of its own that it has beside those of the other simulation', async () => {
+  const main = path.join(compiled, 'test/sim/main.js');
+  for (const seed of [3, 4, 6, 8]) {
+    const { hash } = await house.simulationOf(seed).runSeed(seed);
+    const { stdout } = await promisify(execFile)(process.execPath, [main, '--seed', `${seed}`], { maxBuffer: 1 << 26 });
+    assert.match(stdout, new RegExp(`^seed ${seed}: clean, \\d+ events, history ${hash}$`, 'm'));
   }
-  assert.notStrictEqual((await runSeed(4)).hash, (await runSeed(5)).hash);
 });
 
-test('fresh seeds break no invariant and come to rest', async (t) => {
+test('fresh seeds break no invariant, come to rest, and do all that there is to do', async (t) => {
   const next = randomNumbers(seedOf(t));
-  const until = performance.now() + FRESH_MS;
-  let seeds = 0;
-  let events = 0;
-  const done = { swap: 0, lease: 0, index: 0, file: 0 };
-  while (performance.now() < until) {
-    const seed = next(2 ** 31);
-    const { broken, answered, ...outcome } = await runSeed(seed);
-    assert.deepStrictEqual(broken, [], `npm run sim -- --seed ${seed}`);
-    for (const kind of ['swap', 'lease', 'index', 'file'] as const) done[kind] += answered[kind];
-    events += outcome.events;
-    seeds++;
-  }
-  t.diagnostic(`${seeds} seeds, ${events} events, ${JSON.stringify(done)} answered`);
-  assert(done.swap > seeds && done.lease > 0 && done.index > 0 && done.file > 0);
-});
-
-test('every fault is in some seeds and not in others', () => {
-  const seeds = Array.from({ length: 100 }, (_, seed) => optionsOf(seed).faults);
-  for (const name of faultNames) {
-    const count = seeds.filter((faults) => faults.has(name)).length;
-    assert(count > 10 && count < 90, `${name} is in ${count} of 100`);
+  for (const simulation of house.simulations) {
+    const until = performance.now() + FRESH_MS;
+    const done = new Map<string, number>();
+    let seeds = 0;
+    while (performance.now() < until) {
+      const seed = next(2 ** 31);
+      if (house.simulationOf(seed) !== simulation) continue;
+      const { broken, counts } = await simulation.runSeed(seed);
+      assert.deepStrictEqual(broken, [], `npm run sim -- --seed ${seed}`);
+      for (const [kind, count] of Object.entries(counts)) done.set(kind, (done.get(kind) ?? 0) + count);
+      seeds++;
+    }
+    t.diagnostic(`${simulation.name}: ${seeds} seeds, ${JSON.stringify([...done])}`);
+    for (const [kind, count] of done) {
+      if (kind !== 'histories undecided') assert(count > 0, `${simulation.name}: ${kind}`);
+    }
   }
 });
 
-test('each planted bug has a name of its own and fits the code in exactly one place', () => {
-  assert(bugs.length >= 20);
-  assert.strictEqual(new Set(bugs.map(({ name }) => name)).size, bugs.length);
-  for (const { name, edits } of bugs) {
-    for (const edit of edits) assert.notStrictEqual(withBug(compiled, edit, name), '');
-  }
-});
-
-test('bugs that are easy to see are seen within a few seeds, by an invariant', async () => {
+test('bugs that are easy to see are seen within a few runs, by an invariant', async () => {
   using copy = copyCode();
-  for (const wanted of ['a vote leaves before it is on disk', 'a learner counts', 'a retry is run twice']) {
-    const bug = bugs.find(({ name }) => name === wanted);
-    assert(bug !== undefined);
-    const { seed, first } = await tryBug(copy.root, bug, 1, 300);
-    assert(seed !== undefined && first !== undefined && invariantNames.includes(first), wanted);
+  const easy: readonly (readonly [Simulation, string])[] = [
+    [raft, 'a vote leaves before it is on disk'],
+    [raft, 'a learner counts'],
+    [raft, 'a retry is run twice'],
+    [blocks, 'tombstones are not synced'],
+    [blocks, 'a torn needle is accepted'],
+    [blocks, 'a volume is sealed with needles on their way'],
+  ];
+  for (const [simulation, wanted] of easy) {
+    const bug = simulation.bugs.find(({ name }) => name === wanted);
+    assert(bug !== undefined, wanted);
+    const { seed, first } = await tryBug(copy, simulation, bug, 300);
+    assert(seed !== undefined && first !== undefined && simulation.invariantNames.includes(first), wanted);
+    assert.strictEqual(house.simulationOf(seed), simulation);
   }
-});
-
-test('a broken run is shortened to the faults, members and time that it needs', async () => {
-  const needs = (options: Outcome['options']): boolean =>
-    options.faults.has('crash') && options.faults.has('loss') && options.voters >= 3 && options.stormMs >= 1000;
-  const run = async (seed: number, { narrowed }: RunOptions = {}): Promise<Outcome> => {
-    const options = optionsOf(seed, narrowed);
-    const broken = needs(options) ? [{ invariant: 'some', what: 'it', atUs: 900_000 }] : [];
-    return {
-      options,
-      broken,
-      events: 1,
-      simulatedMs: 1,
-      healingTicks: 1,
-      hash: 1,
-      entries: 1,
-      undecided: 0,
-      answered: { swap: 0, lease: 0, index: 0, file: 0 },
-    };
-  };
-  let seed = 1;
-  while (!needs(optionsOf(seed)) || optionsOf(seed).faults.size < 10) seed++;
-  const { narrowed, outcome } = await shorten(seed, await run(seed), run);
-  assert.deepStrictEqual([...outcome.options.faults].sort(), ['crash', 'loss']);
-  assert.strictEqual(outcome.options.voters, 3);
-  assert(outcome.options.stormMs < 2000);
-  assert.match(asArguments(seed, narrowed), /^--seed \d+ --without [a-z,-]+ .*--stormMs \d+$/);
 });

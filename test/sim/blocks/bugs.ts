@@ -1,7 +1,7 @@
 // Bugs of the block store to plant, a line each: what it is, and what is written in place of what in the compiled code.
 // The text to be replaced must be there exactly once, so a bug that no longer fits the code says so.
 
-import type { Bug } from '../bugs.js';
+import type { Bug } from '../shell/simulation.js';
 
 function bug(name: string, ...edits: readonly (readonly [file: string, from: string, to: string])[]): Bug {
   return { name, edits: edits.map(([file, from, to]) => ({ file: `node/block/${file}.js`, from, to })) };

@@ -3,6 +3,8 @@
 
 import { blockVolume } from '../../../proto/ids.js';
 import { Status, statusName } from '../../../proto/status.js';
+import { ASSERTION, PROGRESS, Reports } from '../shell/reports.js';
+import type { Broken } from '../shell/simulation.js';
 import type { Blob, Block, Model } from './model.js';
 
 /** What a reader was told about a block. */
@@ -139,8 +141,6 @@ export const ACCOUNTS = 'what volumes say of themselves is so';
 export const BOUNDS = 'queues, batches and open files are bounded';
 export const FULL_DISK = 'a full disk ends nothing';
 export const LISTED = 'a listing has what lives, in order';
-export const ASSERTION = 'no assertion fails';
-export const PROGRESS = 'what is healed makes progress';
 
 export const invariantNames: readonly string[] = [
   ...modules.map((Module) => new Module({} as Model, () => undefined).name),
@@ -155,29 +155,16 @@ export const invariantNames: readonly string[] = [
   PROGRESS,
 ];
 
-export interface Broken {
-  readonly invariant: string;
-  readonly what: string;
-  readonly atUs: number;
-}
-
-const KEPT = 50;
-
 export class Invariants {
-  readonly broken: Broken[] = [];
+  readonly report: Reports['report'];
+  readonly broken: readonly Broken[];
   private readonly all: readonly Invariant[];
 
-  constructor(
-    model: Model,
-    private readonly nowUs: () => number,
-  ) {
-    const report = (invariant: string, what: string): void => this.report(invariant, what);
+  constructor(model: Model, nowUs: () => number) {
+    const { report, broken } = new Reports(nowUs);
+    this.report = report;
+    this.broken = broken;
     this.all = modules.map((Module) => new Module(model, report));
-  }
-
-  report(invariant: string, what: string): void {
-    const known = this.broken.some((broken) => broken.invariant === invariant);
-    if (!known || this.broken.length < KEPT) this.broken.push({ invariant, what, atUs: this.nowUs() });
   }
 
   read(read: Read): void {

@@ -2,6 +2,7 @@
 // faults there are, how often. What a seed chose can be narrowed, to find out how little of it breaks what was broken.
 
 import { Random } from '../random.js';
+import type { Narrowed } from '../shell/simulation.js';
 
 /** Each can be switched off by its name. */
 export const faultNames = [
@@ -58,12 +59,6 @@ export interface BlockOptions {
   readonly limits: Readonly<Record<string, number>>;
 }
 
-export interface Narrowed {
-  readonly without?: readonly FaultName[];
-  readonly sessions?: number;
-  readonly stormMs?: number;
-}
-
 export function optionsOf(seed: number, narrowed: Narrowed = {}): BlockOptions {
   const random = new Random(seed);
   const share = random.pick([0.15, 0.4, 0.6, 0.9]);
@@ -71,14 +66,13 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): BlockOptions {
   const faults = new Set(chosen.filter((name) => !narrowed.without?.includes(name)));
   const on = (name: FaultName, value: number): number => (faults.has(name) ? value : 0);
   const atIo = random.pick([0.0003, 0.001, 0.005]);
-  const sessions = random.between(1, 6);
-  const stormMs = random.between(40, 240);
+  const wanted = { sessions: random.between(1, 6), stormMs: random.between(40, 240) };
   const appendZeroedBytes = random.pick([100, 1024, 2048]);
   return {
     seed,
     faults,
-    sessions: narrowed.sessions ?? sessions,
-    stormMs: narrowed.stormMs ?? stormMs,
+    ...wanted,
+    ...narrowed.numbers,
     faultEveryMs: random.pick([20, 60, 150]),
     crashAtIo: on('kill-at-io', atIo) + on('power-at-io', atIo),
     crashAtStep: on('kill-at-step', random.pick([0.02, 0.1])),

@@ -1,13 +1,12 @@
 // Runs a seed: a storm, in which nothing wrong may happen, then calm, in which everything must come right.
 
-// Before whatever reads the limits it makes small.
-import './scale.js';
-
 import { withLimits } from '../options.js';
+import { ASSERTION, PROGRESS } from '../shell/reports.js';
+import { type Outcome, type RunOptions, STORM } from '../shell/simulation.js';
 import { World } from '../world.js';
 import { auditFiles, auditVolumes } from './audit.js';
-import { ASSERTION, type Broken, PROGRESS } from './invariants.js';
-import { type BlockOptions, type Narrowed, optionsOf } from './options.js';
+import { optionsOf } from './options.js';
+import { SCALE } from './scale.js';
 import { Session } from './session.js';
 import { Storm } from './storm.js';
 import { Universe } from './universe.js';
@@ -15,23 +14,6 @@ import { Universe } from './universe.js';
 /** Within so much simulated time after all is healed every request must be answered and every start done. */
 export const HEALING_MS = 5000;
 const LOOK_US = 2000;
-
-export interface Outcome {
-  readonly options: BlockOptions;
-  readonly broken: readonly Broken[];
-  readonly events: number;
-  readonly simulatedMs: number;
-  readonly healingMs: number;
-  /** Two runs with the same history have the same. */
-  readonly hash: number;
-  readonly lives: number;
-  readonly done: Readonly<Session['done']>;
-}
-
-export interface RunOptions {
-  readonly narrowed?: Narrowed;
-  readonly tell?: (line: string) => void;
-}
 
 export async function runSeed(seed: number, { narrowed = {}, tell }: RunOptions = {}): Promise<Outcome> {
   const options = optionsOf(seed, narrowed);
@@ -43,19 +25,36 @@ export async function runSeed(seed: number, { narrowed = {}, tell }: RunOptions 
   );
   let healingMs = 0;
   try {
-    await withLimits(options.limits, async () => {
+    await withLimits({ ...SCALE, ...options.limits }, async () => {
       healingMs = await runUniverse(universe, sessions);
     });
   } catch (error) {
     universe.invariants.report(ASSERTION, (error as Error).stack ?? String(error));
   }
+  return outcomeOf(universe, sessions, healingMs);
+}
+
+function outcomeOf(universe: Universe, sessions: readonly Session[], healingMs: number): Outcome {
+  const { options, world, lives, invariants } = universe;
   const done = { blocks: 0, deletions: 0, reads: 0, refusals: 0 };
   for (const session of sessions) {
     for (const kind of ['blocks', 'deletions', 'reads', 'refusals'] as const) done[kind] += session.done[kind];
   }
   const { events, hash, nowUs } = world;
-  const { broken } = universe.invariants;
-  return { options, broken, events, simulatedMs: nowUs / 1000, healingMs, hash, lives: universe.lives, done };
+  const { faults, ...rest } = options;
+  return {
+    broken: invariants.broken,
+    events,
+    simulatedMs: nowUs / 1000,
+    hash,
+    faults,
+    numbers: { sessions: options.sessions, [STORM]: options.stormMs },
+    counts: { lives, ...done },
+    details: () => [
+      `options: ${JSON.stringify(rest)}`,
+      `${lives} lives, ${JSON.stringify(done)}, whole again after ${healingMs} ms`,
+    ],
+  };
 }
 
 async function runUniverse(universe: Universe, sessions: readonly Session[]): Promise<number> {
