@@ -4,7 +4,12 @@
 import type { Bug } from '../shell/simulation.js';
 
 function bug(name: string, ...edits: readonly (readonly [file: string, from: string, to: string])[]): Bug {
-  return { name, edits: edits.map(([file, from, to]) => ({ file: `node/block/${file}.js`, from, to })) };
+  const edited = edits.map(([file, from, to]) => ({
+    file: `${file.includes('/') ? '' : 'node/block/'}${file}.js`,
+    from,
+    to,
+  }));
+  return { name, edits: edited };
 }
 
 const appends: readonly Bug[] = [
@@ -13,7 +18,7 @@ const appends: readonly Bug[] = [
     [
       'volume',
       'this.buffers = buffers;\n        return bytes;',
-      'this.buffers = buffers; let place = this.tail; for (const { data, blocks, key, session } of batch) { const length = data?.length ?? 0; this.index.add({ kind: data === null ? IndexKind.TOMBSTONE : IndexKind.NEEDLE, blocks, key, offset: place, length, session }); place += needleBytes(length); } this.index.flush();\n        return bytes;',
+      'this.buffers = buffers; let place = this.tail; for (const { data, blocks, key, session } of batch) { const length = data?.length ?? 0; this.index.add({ kind: data === null ? IndexKind.TOMBSTONE : IndexKind.NEEDLE, blocks, key, offset: place, length, session }); place += needleBytes(length); } try { this.index.flush(); } catch (error) { this.context.fatal(error); }\n        return bytes;',
     ],
     [
       'volume',
@@ -92,6 +97,17 @@ const starts: readonly Bug[] = [
     'recovery',
     'const damaged = findDamaged(directory, lines, scanned, superblock, warn);',
     'const damaged = [];',
+  ]),
+  bug('a start does not compare cookies of needles', ['recovery', 'header.cookie === superblock.cookie &&', '']),
+  bug(
+    'the index of another file is believed',
+    ['recovery', 'line.length !== superblock.cookie', 'false'],
+    ['proto/block/index-line', 'let crc = ~cookie', 'let crc = ~0'],
+  ),
+  bug('the index of a compaction that ended early is put in place', [
+    'recovery',
+    'cookieOfIndex(unfinished, superblock.volume, disk) === superblock.cookie',
+    'true',
   ]),
   bug('tombstones are forgotten at a start', [
     'store',
