@@ -39,6 +39,11 @@ const elections: readonly Bug[] = [
     'raft.vote === NOBODY && raft.leader === NOBODY',
     'raft.leader === NOBODY',
   ]),
+  bug('half of the voters elect', [
+    `${CORE}/quorum`,
+    'const needed = Math.floor(voters.length / 2) + 1',
+    'const needed = Math.floor((voters.length + 1) / 2)',
+  ]),
   bug('a vote for a log that lacks entries', [
     `${CORE}/log`,
     'return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex)',
@@ -183,6 +188,11 @@ const reads: readonly Bug[] = [
     `${DRIVER}/lease-keeper`,
     'if (!this.held)\n            return;\n        this.held = false;',
     'if (!this.held || this.deadlineUs > 0)\n            return;\n        this.held = false;',
+  ]),
+  bug('a read by lease does not wait for what was answered', [
+    'node/raft/lease',
+    'this.inForce(group) && this.scratch.acknowledgedIndex <= this.scratch.appliedIndex',
+    'this.inForce(group)',
   ]),
   bug(
     'the lease of a group of one outlives its being alone',

@@ -40,6 +40,8 @@ export class Network {
   private readonly cut = new Map<number, number>();
   private readonly slow = new Set<number>();
   private readonly under = new Map<number, number>();
+  /** By how much the next tricky batch on a way is late. */
+  private readonly held = new Map<number, number>();
 
   constructor(
     private readonly world: World,
@@ -69,14 +71,24 @@ export class Network {
     }
   }
 
+  severed(source: number, target: number): boolean {
+    return this.isCut(linkOf(source, target));
+  }
+
   /** For a while nothing gets from one to the other, also what is on its way. */
   sever(source: number, target: number, forUs: number): void {
     const link = linkOf(source, target);
     this.cut.set(link, Math.max(this.world.nowUs + forUs, this.cut.get(link) ?? 0));
   }
 
+  /** The next batch from one to the other of which it matters that it may come late does so. */
+  hold(source: number, target: number, forUs: number): void {
+    this.held.set(linkOf(source, target), forUs);
+  }
+
   mend(): void {
     this.cut.clear();
+    this.held.clear();
   }
 
   /** Chooses anew which links are slow. */
@@ -99,7 +111,9 @@ export class Network {
       ? random.below(faults.lateUs)
       : 0;
     const usual = faults.latencyUs / 2 + random.exponential(faults.latencyUs / 2);
-    return late + usual * (this.slow.has(link) ? faults.slowFactor : 1);
+    const held = tricky ? (this.held.get(link) ?? 0) : 0;
+    if (held > 0) this.held.delete(link);
+    return held + late + usual * (this.slow.has(link) ? faults.slowFactor : 1);
   }
 }
 

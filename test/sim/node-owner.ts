@@ -31,5 +31,7 @@ export interface NodeOwner {
   applied(member: Member, entry: CommittedEntry, result: number | undefined): void;
   mayLose(node: SomeNode): boolean;
   seeConfiguration(member: Member): void;
+  /** The state machine was set to a snapshot. */
+  installed(member: Member): void;
   replace(lost: SomeNode): void;
 }

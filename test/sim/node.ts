@@ -355,7 +355,7 @@ export class Node {
     machine.become(state);
     this.live.set(group, machine.state);
     this.universe.tell(this, `group ${group} is set to a snapshot at ${state.index}`);
-    this.universe.invariants.installed(this.member(group));
+    this.universe.installed(this.member(group));
   }
 
   /** From here on the observer goes by what was found on the disk. */

@@ -8,6 +8,8 @@ import type { Member } from './invariants/index.js';
 import type { Universe } from './universe.js';
 
 const EVERY_US = 400_000;
+/** How often a group becomes one of one, from which it grows again. */
+const SHRINKS = 0.08;
 
 export class Operator {
   /** In a storm: changes for no reason. */
@@ -47,6 +49,10 @@ export class Operator {
     const lost = (id: number): boolean => universe.holder(id)?.lost ?? true;
     const gone = [...voters, ...learners].find(lost);
     if (gone !== undefined) return [{ id: gone, to: 'gone' }];
+    if (this.restless && voters.length > 1 && random.chance(SHRINKS)) {
+      const last = random.pick(voters);
+      return [...voters, ...learners].filter((id) => id !== last).map((id) => ({ id, to: 'gone' }));
+    }
     if (this.restless && random.chance(0.5)) {
       return Array.from({ length: random.between(1, 2) }, () => ({
         id: random.pick(living).memberIn(group),
@@ -54,12 +60,17 @@ export class Operator {
       })).filter(({ to, id }) => to !== 'voter' || learners.includes(id) || voters.includes(id));
     }
     const sound = voters.filter((id) => !lost(id)).length;
-    if (sound >= Math.min(options.voters, living.length)) return [];
-    const ready = learners.find((id) => core.tracker.progress.get(id)?.state === 'replicate');
-    if (ready !== undefined) return [{ id: ready, to: 'voter' }];
+    const wanted = Math.min(options.voters, living.length) - sound;
+    if (wanted <= 0) return [];
+    const ready = learners.filter((id) => core.tracker.progress.get(id)?.state === 'replicate');
+    if (ready.length > 0) return ready.slice(0, wanted).map((id) => ({ id, to: 'voter' }));
     const free = living
       .map((node) => node.memberIn(group))
       .filter((id) => !voters.includes(id) && !learners.includes(id));
-    return free.length === 0 || learners.length > 0 ? [] : [{ id: random.pick(free), to: 'learner' }];
+    if (free.length === 0 || learners.length > 0) return [];
+    const first = random.below(free.length);
+    return [...free.slice(first), ...free.slice(0, first)]
+      .slice(0, random.between(1, wanted))
+      .map((id) => ({ id, to: 'learner' }));
   }
 }

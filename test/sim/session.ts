@@ -5,10 +5,18 @@ import { memberNode } from '../../proto/raft/index.js';
 import type { Node } from './node.js';
 import type { Universe } from './universe.js';
 
-const TIMEOUT_US = 700_000;
-
 /** `answer` runs what the session does with it when that has come back, unless it has asked again by then. */
 export type Ask = (node: Node, answer: (then: () => void) => void) => boolean;
+
+/** What hardly writes, and how often it reads. */
+const READERS = 0.25;
+const MOSTLY = 0.98;
+const CLIENTS = 0x1000;
+
+/** Where a session is, in the network. */
+export function clientOf(session: number): number {
+  return CLIENTS + session;
+}
 
 export abstract class Session {
   /** How much was answered. */
@@ -20,13 +28,21 @@ export abstract class Session {
   private stopped = false;
   /** How often it asks whom it believes to lead, and not just anybody. */
   private readonly faith: number;
+  /** How long it waits for an answer. */
+  private readonly patienceUs: number;
+  /** Of what it asks for. */
+  private readonly reads: number;
 
   constructor(
     readonly id: number,
     readonly group: number,
     protected readonly universe: Universe,
   ) {
-    this.faith = universe.random.pick([0.2, 0.8, 0.95]);
+    const { random, options } = universe;
+    this.faith = random.pick([0.2, 0.8, 0.95]);
+    this.patienceUs = random.pick([200_000, 700_000]);
+    this.reads = random.chance(READERS) ? MOSTLY : options.reads;
+    if (this.reads === MOSTLY) universe.readers.add(id);
   }
 
   start(): void {
@@ -66,9 +82,14 @@ export abstract class Session {
         then();
       });
     };
-    again(TIMEOUT_US);
+    again(this.patienceUs);
     if (node === undefined) return;
     world.after(random.exponential(universe.options.network.latencyUs), () => {
+      if (attempt === this.attempt && universe.network.severed(clientOf(this.id), node.id)) {
+        this.node = 0;
+        again(random.below(20_000));
+        return;
+      }
       const { process } = node;
       process?.happen(() => {
         if (node.process !== process || attempt !== this.attempt || request(node, answer)) return;
@@ -89,7 +110,7 @@ export abstract class Session {
     const { world, random, options } = this.universe;
     world.after(random.exponential(options.thinkMs * 1000), () => {
       if (this.stopped || !this.idle) return;
-      if (this.universe.onlyReads || random.chance(options.reads)) this.read();
+      if (this.universe.onlyReads || random.chance(this.reads)) this.read();
       else this.write();
     });
   }

@@ -1,8 +1,12 @@
 // What befalls the machines while a storm lasts: one thing after another, of the kinds that the run has.
 
+import type { Member } from './invariants/index.js';
 import type { Node } from './node.js';
 import type { FaultName } from './options.js';
+import { clientOf } from './session.js';
 import type { Universe } from './universe.js';
+
+const TICK_US = 100_000;
 
 type Blow = (universe: Universe, node: Node) => void;
 
@@ -17,9 +21,12 @@ const blows: Partial<Record<FaultName, Blow>> = {
   },
   pause: (universe, node) => {
     if (node.paused) return;
+    const forUs = universe.random.exponential(1_000_000);
     universe.tell(node, 'is paused');
     node.pause();
-    universe.world.after(universe.random.exponential(1_000_000), () => node.resume());
+    universe.world.after(forUs, () => node.resume());
+    // What comes back does not hear at once what happened without it, but those who use it reach it.
+    if (universe.random.chance(0.3)) cutOff(universe, node, forUs + universe.random.exponential(1_000_000));
   },
   cut: (universe, node) => {
     const other = universe.random.pick(universe.living);
@@ -89,20 +96,62 @@ const blows: Partial<Record<FaultName, Blow>> = {
       });
     }
   },
-  transfer: (universe, node) => {
-    for (const { raft, leading, group } of node.machines.values()) {
-      if (!leading) continue;
-      const target = universe.random.pick(universe.living);
-      // What the target has to say may not reach the leader, which then leads on.
-      if (universe.random.chance(0.4))
-        universe.network.sever(target.id, node.id, universe.random.exponential(2_000_000));
-      node.process?.happen(() => raft.transfer(target.memberIn(group)));
+  /**
+   * A leader is cut off with what it is asked to do; the others go on, not for long, and cut their logs. When it comes
+   * back it has to take a snapshot in place of entries that nobody else has.
+   */
+  strand: (universe, { id }) => {
+    const { world, random, options } = universe;
+    for (const group of universe.groups.keys()) {
+      const node = universe.holder(universe.leader(group)?.node ?? 0);
+      if (node === undefined || (universe.groups.size > 1 && node.id !== id)) continue;
+      const electionUs = options.electionTicks * TICK_US;
+      const forUs = 2 * electionUs + random.exponential(2_000_000);
+      universe.tell(node, `is stranded for ${seconds(forUs)}`);
+      cutOff(universe, node, forUs);
+      world.after(electionUs, () => {
+        universe.onlyReadsUntilUs = world.nowUs + forUs;
+      });
+      world.after(forUs * 0.9, () => {
+        for (const other of universe.living) if (other !== node) checkpoint(other);
+      });
     }
   },
-  checkpoint: (_, node) => {
-    for (const machine of node.machines.values()) node.process?.happen(() => machine.checkpoint());
+  transfer: (universe, { id }) => {
+    const { random, network, options } = universe;
+    for (const group of universe.groups.keys()) {
+      const node = universe.holder(universe.leader(group)?.node ?? id);
+      const raft = node?.machines.get(group)?.raft;
+      const target = random.pick(universe.living);
+      if (node === undefined || raft === undefined) continue;
+      node.process?.happen(() => raft.transfer(target.memberIn(group)));
+      // What the target has to say may not reach the leader, which then leads on; the word to stand may come after that.
+      if (random.chance(0.4)) {
+        const lateUs = options.electionTicks * TICK_US + random.exponential(500_000);
+        network.hold(node.id, target.id, random.pick([0, lateUs]));
+        universe.world.after(random.below(100_000), () => network.sever(target.id, node.id, 2 * lateUs));
+      }
+    }
   },
+  checkpoint: (_, node) => checkpoint(node),
 };
+
+function checkpoint(node: Node): void {
+  for (const machine of node.machines.values()) node.process?.happen(() => machine.checkpoint());
+}
+
+/** Nothing gets to a machine or from it, but from those who use it; or from those only of them that hardly write. */
+function cutOff({ living, network, random, options, readers }: Universe, node: Node, forUs: number): void {
+  for (const { id } of living) {
+    if (id === node.id) continue;
+    network.sever(node.id, id, forUs);
+    network.sever(id, node.id, forUs);
+  }
+  if (random.chance(0.6)) return;
+  for (let session = 1; session <= options.sessions; session++) {
+    if (!readers.has(session)) network.sever(clientOf(session), node.id, forUs);
+  }
+}
 
 function seconds(us: number): string {
   return `${(us / 1e6).toFixed(2)} s`;
@@ -114,6 +163,7 @@ export class Storm {
 
   constructor(private readonly universe: Universe) {
     this.kinds = [...universe.options.faults].map((name) => blows[name]).filter((blow) => blow !== undefined);
+    if (universe.options.faults.has('news')) universe.onNews = (member) => this.news(member);
   }
 
   begin(): void {
@@ -136,5 +186,29 @@ export class Storm {
 
   end(): void {
     this.over = true;
+  }
+
+  /**
+   * A leader may be cut off with it; another member may end just when what is new is on its disk, or before, and nobody
+   * hears that it has it.
+   */
+  private news(member: Member): void {
+    const { random, world, options, network } = this.universe;
+    const node = this.universe.holder(member.node);
+    if (this.over || node === undefined || !random.chance(0.2)) return;
+    if (member.core.leading) {
+      world.after(random.exponential(200_000), () => {
+        if (!this.over) cutOff(this.universe, node, options.electionTicks * TICK_US + random.exponential(1_000_000));
+      });
+      return;
+    }
+    const leader = this.universe.holder(member.core.leader);
+    if (leader !== undefined && leader !== node && random.chance(0.5)) {
+      network.sever(node.id, leader.id, random.exponential(1_000_000));
+    }
+    const { process } = node;
+    world.after(random.exponential(3 * options.disk.latencyUs), () => {
+      if (process !== undefined && node.process === process) this.universe.crash(node, false, 5_000);
+    });
   }
 }

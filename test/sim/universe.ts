@@ -29,6 +29,10 @@ export class Universe implements NodeOwner {
   crashAtIo: number;
   onlyReadsUntilUs = 0;
   healed = false;
+  /** Sessions that hardly write. */
+  readonly readers = new Set<number>();
+  /** A member has something new: another configuration, not committed yet perhaps, or the state of a snapshot. */
+  onNews: (member: Member) => void = () => undefined;
   private nextId: number;
   private readonly initial: Configuration;
   private readonly configurations = new Map<number, [index: number, configuration: Configuration][]>();
@@ -135,8 +139,15 @@ export class Universe implements NodeOwner {
   }
 
   /** A configuration stands in some log: it may come into force, unless another entry was committed at its place. */
-  seeConfiguration({ group, core }: Member): void {
+  seeConfiguration(member: Member): void {
+    const { group, core } = member;
     this.configurations.get(group)?.push([core.membership.currentIndex, core.configuration]);
+    this.onNews(member);
+  }
+
+  installed(member: Member): void {
+    this.invariants.installed(member);
+    this.onNews(member);
   }
 
   /** Whether every group has a quorum without this node, and those that are lost, in every configuration that may hold. */

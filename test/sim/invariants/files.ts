@@ -1,6 +1,7 @@
 // The metadata: what sessions asked of a volume and were answered fits some order, and at the end every member holds a
 // tree: each directory reached once, each file by as many names as it counts, a listing in order and complete.
 
+import { partitionOf } from '../../../node/meta/engine.js';
 import { readHandlers } from '../../../node/meta/operations/index.js';
 import type { View } from '../../../node/meta/view.js';
 import { rootInode } from '../../../proto/ids.js';
@@ -46,7 +47,9 @@ export class WholeTree extends Invariant {
   override ends(): void {
     for (const group of this.groups.values()) {
       for (const member of group.members()) {
-        if (member.state instanceof MapEngine && member.state.index > 0) this.look(member, member.state);
+        // A member that went before there was a volume has none.
+        const { state } = member;
+        if (state instanceof MapEngine && partitionOf(state) !== undefined) this.look(member, state);
       }
     }
   }
