@@ -106,7 +106,9 @@ export class Membership {
   }
 
   private stands({ index, term }: Standing, log: RaftLog): boolean {
-    return index <= log.committed || log.matches(index, term);
+    const stands = log.matches(index, term);
+    assert(stands || index > log.committed, 'M3');
+    return stands;
   }
 
   private push({ index, term, payload }: Entry): void {

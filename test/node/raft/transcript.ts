@@ -11,6 +11,7 @@
 //   pass N                   N times: all members tick, and everything runs until nothing is left to do, unseen
 //   repeat N COMMAND; …      N times these commands, unseen
 //   deliver [M]>M  drop [M]>M  settle  lose  cut M  heal     message FROM>TO …    status  lease M
+//   lease-us T MS EARLY PPM  how long one lasts: election timeout, tick, how early that may come, error of clocks
 
 import assert from 'node:assert';
 import {
@@ -18,6 +19,7 @@ import {
   changeRefusal,
   cutLimit,
   leaseRound,
+  leaseUs,
   type Ready,
   Role,
   step,
@@ -117,6 +119,10 @@ const commands: Readonly<Record<string, Command>> = {
   heal: (cluster) => cluster.cut.clear(),
   read: (cluster, id) => [`ticket ${cluster.read(id)}`],
   checkpoint: (cluster, id) => cluster.checkpoint(id),
+  'lease-us': (_cluster, electionTicks, [, ...rest]) => {
+    const [tickMs = 0, tickEarlyMs = 0, clockErrorPpm = 0] = rest.map(Number);
+    return [`${leaseUs({ electionTicks, tickMs, tickEarlyMs, clockErrorPpm })}`];
+  },
   lease: (cluster, id) => [`round ${leaseRound(cluster.member(id).raft)}`],
   store: (cluster, id) => (cluster.store(id) ? [] : ['nothing']),
   status: (cluster) => [...cluster.members.keys()].map((id) => statusText(cluster, id)),
