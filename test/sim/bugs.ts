@@ -19,6 +19,7 @@ function bug(name: string, ...edits: readonly (readonly [file: string, from: str
 
 const CORE = 'node/raft/core';
 const DRIVER = 'node/raft/driver';
+const LEASE = 'node/raft/lease';
 const WAL = 'node/raft/wal';
 const META = 'node/meta';
 const SIM = 'test/sim';
@@ -189,11 +190,11 @@ const reads: readonly Bug[] = [
     'if (!this.held)\n            return;\n        this.held = false;',
     'if (!this.held || this.deadlineUs > 0)\n            return;\n        this.held = false;',
   ]),
-  bug('a read by lease does not wait for what was answered', [
-    'node/raft/lease',
-    'this.inForce(group) && this.scratch.acknowledgedIndex <= this.scratch.appliedIndex',
-    'this.inForce(group)',
-  ]),
+  bug(
+    'a lease never ends',
+    [LEASE, 'return deadlineUs === FOREVER || this.nowUs() < deadlineUs;', 'return true;'],
+    [LEASE, 'this.grant(group, { term: 0, deadlineUs: 0, appliedIndex: 0 });', ''],
+  ),
   bug(
     'the lease of a group of one outlives its being alone',
     [

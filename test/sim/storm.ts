@@ -122,8 +122,9 @@ const blows: Partial<Record<FaultName, Blow>> = {
     for (const group of universe.groups.keys()) {
       const node = universe.holder(universe.leader(group)?.node ?? id);
       const raft = node?.machines.get(group)?.raft;
-      const target = random.pick(universe.living);
-      if (node === undefined || raft === undefined) continue;
+      const others = universe.living.filter((other) => other !== node);
+      if (node === undefined || raft === undefined || others.length === 0) continue;
+      const target = random.pick(others);
       node.process?.happen(() => raft.transfer(target.memberIn(group)));
       // What the target has to say may not reach the leader, which then leads on; the word to stand may come after that.
       if (random.chance(0.4)) {
