@@ -90,7 +90,7 @@ async function mount(volume: string, directory: string, options: MountOptions): 
 /** Resolves when the volume is mounted. `ended` resolves when it is no more and everything is flushed. */
 async function mountHere(volume: string, directory: string, options: MountOptions): Promise<{ ended: Promise<void> }> {
   const client = `mount of ${volume} on ${directory}, process ${process.pid}`;
-  const node = await connectRemote({ server: options.server, client, warn: say });
+  const node = await connectRemote({ server: options.server, client, warn: say, readsHere: true });
   try {
     return await serveMount(node, volume, directory, options);
   } catch (error) {

@@ -2,6 +2,7 @@
 // to each meta and block thread.
 
 import net from 'node:net';
+import { type LocalMeta, openOutsideMeta } from '../../node/meta/index.js';
 import { limits } from '../../proto/limits.js';
 import { serverName } from '../../proto/local-socket.js';
 import type { MetaOperations } from '../../proto/meta/index.js';
@@ -30,6 +31,8 @@ export interface ConnectOptions {
   /** What the service shows of this client. */
   client: string;
   warn: (message: string) => void;
+  /** Reads metadata from the node's own database where it is on this machine and may be read. */
+  readsHere?: boolean;
 }
 
 /** Rejects with OfsError CLOSED, saying what to do, when no node answers there. */
@@ -37,7 +40,7 @@ export async function connectRemote(options: ConnectOptions): Promise<RemoteNode
   const { server } = options;
   await probe(server);
   const first = new TcpChannel({ ...server, session: 0 });
-  const asking = metaClient([first], options);
+  const asking = metaClient([first], options, null);
   const info = await within(asking.call('clusterInfo', 0, {}), server);
   await asking.close();
   const isHere = info.bootId === machineBootId();
@@ -49,23 +52,42 @@ export async function connectRemote(options: ConnectOptions): Promise<RemoteNode
   // A block server checks the bytes of every write that a session other than 0 sends: what came over a network.
   const session = newSession();
   const blockChannels = info.blockPorts.map(channel('block', session));
-  const meta = metaClient(metaChannels, options);
+  const local = isHere && options.readsHere === true ? openLocal(info, options.warn) : null;
+  const meta = metaClient(metaChannels, options, local);
   return {
     meta,
     blockChannels,
     info,
     close: async () => {
       await meta.close();
+      await local?.close();
       for (const channel of blockChannels) channel.close();
     },
   };
 }
 
-function metaClient(channels: readonly TcpChannel[], { client, warn }: ConnectOptions): MetaClient {
+/** Null: everything is asked. */
+function openLocal({ directory, leases }: ClusterInfo, warn: (message: string) => void): LocalMeta | null {
+  if (leases === 0) return null;
+  try {
+    return openOutsideMeta(directory, leases);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // Another container, or another user: no reason to say anything.
+    if (code !== 'ENOENT' && code !== 'EACCES') warn(`the node's leases cannot be read here: ${message}`);
+    return null;
+  }
+}
+
+function metaClient(
+  channels: readonly TcpChannel[],
+  { client, warn }: ConnectOptions,
+  local: LocalMeta | null,
+): MetaClient {
   const onSession = (session: number): void => {
     for (const channel of channels) channel.rebind(session);
   };
-  return new MetaClient({ channels, local: null, client, onSession, warn });
+  return new MetaClient({ channels, local, client, onSession, warn });
 }
 
 /** One plain connection, so that a wrong address is said at once and not after the retries of a channel. */

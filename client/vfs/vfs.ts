@@ -213,7 +213,9 @@ class ChannelVfs implements Vfs {
     this.meta.hold(this.group, inode);
     try {
       const inline = this.blocks.isInProcess || (flags & OpenFlag.ACCESS) === WRITE_ONLY ? 0 : limits.inlineBytes;
-      const { attr, chunks, inlined } = await this.ask('open', { inode, held, inline });
+      const request = { inode, held, inline };
+      // The bytes come along from the node alone.
+      const { attr, chunks, inlined } = await (inline > 0 ? this.call('open', request) : this.ask('open', request));
       if (inlined !== null) this.reads.offer(inlined);
       file ??= this.openFile(attr);
       file.learn(attr);

@@ -22,6 +22,7 @@ export async function takeCheckpoint(
   signal: AbortSignal,
 ): Promise<AppliedState | undefined> {
   engine.refresh();
+  engine.forgetDeadReaders();
   const snapshot = engine.snapshot();
   const state = snapshot.applied();
   const { size, head } = home.head(META_PAGES * engine.pageSize);

@@ -33,7 +33,10 @@ type Database = RootDatabase<Buffer, ByteString> & {
   getBinaryFast(key: ByteString, options?: { transaction: LmdbTransaction }): Buffer | undefined;
 };
 
-function openEnvironment(path: string): Database {
+/** Address space for a database that another process makes longer. */
+const OUTSIDE_MAP_BYTES = 2 ** 40;
+
+function openEnvironment(path: string, outside: boolean): Database {
   return open<Buffer, ByteString>(path, {
     noSubdir: true,
     noSync: true,
@@ -41,8 +44,9 @@ function openEnvironment(path: string): Database {
     encoder: valueEncoder,
     keyEncoder,
     maxReaders: limits.metaReaders,
-    // The map grows by itself; the first size only spares the first steps.
-    mapSize: limits.metaMapBytes,
+    readOnly: outside,
+    // The map grows by itself where it is written; there the first size only spares the first steps.
+    mapSize: outside ? OUTSIDE_MAP_BYTES : limits.metaMapBytes,
   });
 }
 
@@ -87,8 +91,9 @@ export class Engine implements GroupEngine {
   private readonly change = (key: ByteString, value: Buffer | undefined): void => void this.rows.set(key, value);
   readonly pageSize: number;
 
-  constructor(path: string) {
-    this.database = openEnvironment(path);
+  /** `outside`: another process writes it. */
+  constructor(path: string, outside = false) {
+    this.database = openEnvironment(path, outside);
     this.pageSize = (this.database.getStats() as { pageSize: number }).pageSize;
   }
 
@@ -99,6 +104,11 @@ export class Engine implements GroupEngine {
 
   scan(start: ByteString, end: ByteString, visit: (key: ByteString, value: Buffer) => boolean): void {
     for (const { key, value } of this.database.getRange({ start, end })) if (!visit(key, value)) return;
+  }
+
+  /** Lets go what processes that are no more were reading. */
+  forgetDeadReaders(): void {
+    this.database.readerCheck();
   }
 
   /** Ends the snapshot that reads are made from: the next read sees every commit made before it, by any thread. */

@@ -34,8 +34,12 @@ class LocalContext implements ReadContext {
 }
 
 interface LocalGroup {
-  engine: Engine;
-  context: ReadContext;
+  readonly engine: Engine;
+  readonly context: ReadContext;
+  /** Which file it is. */
+  readonly inode: number;
+  /** The start of the node up to which it is known to be the group's file. */
+  instance: number;
 }
 
 export interface LocalMeta {
@@ -47,14 +51,23 @@ export interface LocalMeta {
   close(): Promise<void>;
 }
 
+/** Who may read. */
+export interface ReadLease {
+  mayRead(group: number): boolean;
+  /** The start of the node that allowed it: files may have been replaced between two of them. */
+  readonly instance: number;
+}
+
 export class LocalReader implements LocalMeta {
   private readonly groups = new Map<number, LocalGroup>();
-  private readonly closed: Promise<void>[] = [];
+  private readonly closing = new Set<Promise<void>>();
 
+  /** `onClosed`: where another process writes the databases. */
   constructor(
     private readonly directory: string,
     private readonly handlers: ReadHandlers,
-    private readonly mayRead: (group: number) => boolean,
+    private readonly lease: ReadLease,
+    private readonly onClosed?: () => void,
   ) {}
 
   read<K extends MetaOperationName>(name: K, group: number, request: MetaRequest<K>): MetaAnswer<K> | undefined {
@@ -62,11 +75,12 @@ export class LocalReader implements LocalMeta {
       | ((view: View, request: MetaRequest<K>, context: ReadContext) => MetaAnswer<K>)
       | undefined;
     if (handler === undefined) return undefined;
-    if (!this.mayRead(group)) {
+    if (!this.lease.mayRead(group)) {
       this.forgetIfGone(group);
       return undefined;
     }
-    const opened = this.groups.get(group) ?? this.open(group);
+    let opened = this.groups.get(group);
+    if (opened === undefined || opened.instance !== this.lease.instance) opened = this.open(group);
     if (opened === undefined) return undefined;
     try {
       return handler(opened.engine, request, opened.context);
@@ -80,30 +94,46 @@ export class LocalReader implements LocalMeta {
   }
 
   async close(): Promise<void> {
-    const groups = [...this.groups.values()];
-    this.groups.clear();
-    await Promise.all([...this.closed, ...groups.map(({ engine }) => engine.close())]);
+    for (const group of [...this.groups.keys()]) this.forget(group);
+    await Promise.all(this.closing);
+    this.onClosed?.();
   }
 
-  /** Undefined: a group that was just made, and leads before its first rows stand. */
+  /** Undefined: a group that was just made, and leads before its first rows stand; or one whose file is being replaced. */
   private open(group: number): LocalGroup | undefined {
-    const engine = new Engine(this.file(group));
+    const file = this.file(group);
+    const inode = fs.statSync(file, { throwIfNoEntry: false })?.ino;
+    const known = this.groups.get(group);
+    if (known !== undefined && known.inode !== inode) this.forget(group);
+    else if (known !== undefined) known.instance = this.lease.instance;
+    if (known !== undefined) return this.groups.get(group);
+    // What is closed on this path is not closed yet.
+    if (inode === undefined || this.closing.size > 0) return undefined;
+    const engine = new Engine(file, this.onClosed !== undefined);
     const partition = group === 0 ? 0 : partitionOf(engine);
     if (partition === undefined) {
-      this.closed.push(engine.close());
+      this.end(engine);
       return undefined;
     }
-    const opened = { engine, context: new LocalContext(partition) };
+    const opened = { engine, context: new LocalContext(partition), inode, instance: this.lease.instance };
     this.groups.set(group, opened);
     return opened;
   }
 
   /** The group's volume was deleted: its files are only held by whoever has them open. */
   private forgetIfGone(group: number): void {
+    if (this.groups.has(group) && !fs.existsSync(this.file(group))) this.forget(group);
+  }
+
+  private forget(group: number): void {
     const opened = this.groups.get(group);
-    if (opened === undefined || fs.existsSync(this.file(group))) return;
     this.groups.delete(group);
-    this.closed.push(opened.engine.close());
+    if (opened !== undefined) this.end(opened.engine);
+  }
+
+  private end(engine: Engine): void {
+    const closed = engine.close().finally(() => this.closing.delete(closed));
+    this.closing.add(closed);
   }
 
   private file(group: number): string {

@@ -9,7 +9,7 @@ import { serverName } from '../../proto/local-socket.js';
 import { OfsError, Status, statusName } from '../../proto/status.js';
 import { type Channel, joinHost } from '../../workers/index.js';
 import { openBlockReader } from '../block/index.js';
-import { type DeletedBlob, openMetaService } from '../meta/index.js';
+import { type DeletedBlob, leasePath, openMetaService } from '../meta/index.js';
 import { serveTcp } from '../rpc/index.js';
 import type { MetaThreadData } from './thread-data.js';
 import { endProcess, threadLog } from './thread-log.js';
@@ -17,7 +17,7 @@ import { endProcess, threadLog } from './thread-log.js';
 const STOP_GRACE_MS = 5_000;
 
 const host = joinHost<MetaThreadData>();
-const { node, directory, thread, threads, host: address, port, bootId, metaPorts, blockPorts } = host.data;
+const { node, directory, thread, threads, host: address, port, bootId, leases, metaPorts, blockPorts } = host.data;
 const log = threadLog(host.name);
 const warn = (message: string): void => log.warn(message);
 const blockChannels = host.peers('block/').map((peer) => host.channel(peer));
@@ -29,11 +29,12 @@ const meta = await openMetaService({
   thread,
   threads,
   leases: host.shared.leases!, // given to every thread by start.ts
+  leaseFile: leases === 0 ? undefined : leasePath(directory),
   bootId,
   deleteBlobs,
   readBlock: (block, target) => reader.readSync(block, 0, target),
   writeBlock,
-  clusterInfo: { node, bootId, metaPorts: [...metaPorts], blockPorts: [...blockPorts] },
+  clusterInfo: { node, bootId, directory, leases, metaPorts: [...metaPorts], blockPorts: [...blockPorts] },
   warn,
   fatal: endProcess(log),
 });

@@ -8,7 +8,8 @@ import path from 'node:path';
 import { limits } from '../../proto/limits.js';
 import { startThreads, type Topology } from '../../workers/index.js';
 import { createArena } from '../block/index.js';
-import { createLeases } from '../raft/index.js';
+import { leasePath } from '../meta/index.js';
+import { BELIEVED_US, createLeases, LeaseFile } from '../raft/index.js';
 import { lockDirectory, lockPort } from './locks.js';
 import type { BlockThreadData, MetaThreadData } from './thread-data.js';
 
@@ -41,9 +42,31 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
   const blockPorts = ports(config.listen.port + config.metaThreads, config.blockThreads);
   for (const port of [...metaPorts, ...blockPorts]) await lockPort(config.listen.host, port, '--listen');
   if (config.s3 !== null) await lockPort(config.s3.host, config.s3.port, '--s3');
-  const threads = await startThreads(topology(config, data, metaPorts, blockPorts));
+  const leases = await publishLeases(data, config.warn);
+  const threads = await startThreads(topology(config, data, leases?.instance ?? 0, metaPorts, blockPorts));
   threads.onDeath(config.died);
-  return { stop: () => threads.stop() };
+  return {
+    stop: async () => {
+      await threads.stop();
+      leases?.close();
+    },
+  };
+}
+
+/** Undefined: mounts on this machine ask for everything. */
+async function publishLeases(data: string, warn: (message: string) => void): Promise<LeaseFile | undefined> {
+  const file = leasePath(data);
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  try {
+    return LeaseFile.create(file);
+  } catch (error) {
+    warn(
+      `${file} cannot be written, so mounts on this machine ask for all that they read: ${(error as Error).message}`,
+    );
+    // What a node before this one has left there may still be believed.
+    await new Promise((resolve) => setTimeout(resolve, BELIEVED_US / 1000));
+    return undefined;
+  }
 }
 
 function ports(first: number, count: number): number[] {
@@ -56,7 +79,13 @@ function nodeId(data: string, bootId: string): string {
   return createHash('sha256').update(`${bootId} ${dev} ${ino}`).digest('hex').slice(0, 32);
 }
 
-function topology(config: NodeConfig, data: string, metaPorts: number[], blockPorts: number[]): Topology {
+function topology(
+  config: NodeConfig,
+  data: string,
+  leases: number,
+  metaPorts: number[],
+  blockPorts: number[],
+): Topology {
   const { host } = config.listen;
   const bootId = process.env.OFS_BOOT_ID ?? fs.readFileSync(BOOT_ID_FILE, 'utf8').trim();
   const node = nodeId(data, bootId);
@@ -76,6 +105,7 @@ function topology(config: NodeConfig, data: string, metaPorts: number[], blockPo
       host,
       port,
       bootId,
+      leases,
       metaPorts,
       blockPorts,
     } satisfies MetaThreadData,

@@ -9,6 +9,8 @@ export interface MetaThreadData {
   readonly host: string;
   readonly port: number;
   readonly bootId: string;
+  /** Which start of the node this is, as its LeaseFile has it; 0 where there is none. */
+  readonly leases: number;
   /** Ports of all meta and block threads, by thread. */
   readonly metaPorts: readonly number[];
   readonly blockPorts: readonly number[];

@@ -12,4 +12,5 @@ export {
 } from './driver/index.js';
 export type * from './interface.js';
 export { createLeases, FOREVER, type Lease, LeaseReader, LeaseWriter, monotonicUs } from './lease.js';
+export { BELIEVED_US, FilePublisher, LeaseFile, PublishedLeases } from './lease-file.js';
 export { WalDamaged, type WalFile, type WalStorage } from './wal/index.js';

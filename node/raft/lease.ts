@@ -12,15 +12,15 @@ import assert from 'node:assert';
 import { performance } from 'node:perf_hooks';
 import { limits } from '../../proto/limits.js';
 
-const WORDS = 10;
-const SLOTS = 2 * limits.raftGroupsPerThread;
+export const WORDS = 10;
+export const SLOTS = 2 * limits.raftGroupsPerThread;
 const SEQUENCE = 0;
-const GROUP = 1;
+export const GROUP = 1;
 const TERM = 2;
-const DEADLINE = 4;
-const APPLIED = 6;
-const ACKNOWLEDGED = 8;
-const WORD = 0x1_0000_0000;
+export const DEADLINE = 4;
+export const APPLIED = 6;
+export const ACKNOWLEDGED = 8;
+export const WORD = 0x1_0000_0000;
 
 /** The deadline of a group of one, which has nobody to lose its lease to. */
 export const FOREVER = Number.MAX_SAFE_INTEGER;
@@ -50,18 +50,19 @@ export function monotonicUs(): number {
   return startUs + performance.now() * 1e3;
 }
 
-function home(group: number): number {
-  return Math.imul(group, 0x9e3779b1) >>> 0;
+/** The slot where a group goes if it is free, else the next that is. */
+export function firstSlot(group: number): number {
+  return (Math.imul(group, 0x9e3779b1) >>> 0) % SLOTS;
 }
 
 /** The word that marks a slot as a group's. */
-function keyOf(group: number): number {
+export function keyOf(group: number): number {
   return (group + 1) | 0;
 }
 
 /** The place of a group, or of the free slot where it would go, as the index of its first word. */
 function find(words: Int32Array, group: number): number {
-  let slot = home(group) % SLOTS;
+  let slot = firstSlot(group);
   for (let probes = 0; probes < SLOTS; probes++) {
     const base = slot * WORDS;
     const key = Atomics.load(words, base + GROUP);
@@ -71,11 +72,19 @@ function find(words: Int32Array, group: number): number {
   return assert.fail('the lease table is full');
 }
 
+/** Where a record goes, besides the table, whenever it has changed: `words` from `base` on, whole. */
+export interface LeasePublisher {
+  publish(words: Int32Array, base: number): void;
+}
+
 /** For the one thread that owns a group's lease. Different threads may write different groups of one table. */
 export class LeaseWriter {
   private readonly words: Int32Array;
 
-  constructor(table: SharedArrayBuffer) {
+  constructor(
+    table: SharedArrayBuffer,
+    private readonly publisher: LeasePublisher | null = null,
+  ) {
     this.words = new Int32Array(table);
   }
 
@@ -88,6 +97,7 @@ export class LeaseWriter {
     this.store(base + APPLIED, lease.appliedIndex);
     this.store(base + ACKNOWLEDGED, lease.appliedIndex);
     Atomics.add(words, base + SEQUENCE, 1);
+    this.publisher?.publish(words, base);
   }
 
   /** The lease that a group has lasts longer. */
@@ -117,6 +127,7 @@ export class LeaseWriter {
     Atomics.add(words, base + SEQUENCE, 1);
     this.store(base + field, index);
     Atomics.add(words, base + SEQUENCE, 1);
+    this.publisher?.publish(words, base);
   }
 
   private claim(group: number): number {

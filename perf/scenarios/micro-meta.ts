@@ -31,7 +31,7 @@ export async function metaCases(directory: string, seconds: number): Promise<Fig
     leases,
     bootId: 'perf',
     deleteBlobs: async () => {},
-    clusterInfo: { node: 'perf', bootId: 'perf', metaPorts: [], blockPorts: [] },
+    clusterInfo: { node: 'perf', bootId: 'perf', directory: '', leases: 0, metaPorts: [], blockPorts: [] },
     warn: (message) => process.stderr.write(`${message}\n`),
     fatal: (error) => {
       throw error;

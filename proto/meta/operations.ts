@@ -375,7 +375,15 @@ const rootOperations = {
     'read',
     98,
     {},
-    { node: text(255), bootId: text(64), metaPorts: list(u16, limits.threads), blockPorts: list(u16, limits.threads) },
+    {
+      node: text(255),
+      bootId: text(64),
+      /** Where the node's files are, and which start of it its leases are of (0: none are published there). */
+      directory: text(4096),
+      leases: u53,
+      metaPorts: list(u16, limits.threads),
+      blockPorts: list(u16, limits.threads),
+    },
   ),
 };
 

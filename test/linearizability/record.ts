@@ -31,7 +31,7 @@ export class Recorder {
 
   /** Calls the service for a client. Resolves with what is taken down: an error of the world is an answer too. */
   async call(
-    meta: MetaChannel,
+    meta: Pick<MetaChannel, 'call'>,
     from: { client: number | string; group: number },
     asked: ServiceRequest,
   ): Promise<FileOperation['answer']> {
@@ -43,7 +43,11 @@ export class Recorder {
     return answer;
   }
 
-  private async answerOf(meta: MetaChannel, group: number, asked: ServiceRequest): Promise<FileOperation['answer']> {
+  private async answerOf(
+    meta: Pick<MetaChannel, 'call'>,
+    group: number,
+    asked: ServiceRequest,
+  ): Promise<FileOperation['answer']> {
     try {
       // One name has one kind of request and answer.
       const { name, request } = asked as { name: 'lookup'; request: { parent: number; name: string } };

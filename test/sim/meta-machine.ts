@@ -49,7 +49,7 @@ export class MetaMachine extends Machine {
       status: () => {
         throw new Error('nobody asks');
       },
-      clusterInfo: { node: 'simulated', bootId: '', metaPorts: [], blockPorts: [] },
+      clusterInfo: { node: 'simulated', bootId: '', directory: '', leases: 0, metaPorts: [], blockPorts: [] },
     });
     this.handlers = bindOperations(reads, writes);
   }

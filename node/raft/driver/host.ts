@@ -22,6 +22,7 @@ import { type Cancel, type Clock, systemClock } from '../clock.js';
 import type { Change } from '../core/index.js';
 import type { GroupStart, RaftHost, ReplicatedGroup, StateMachine } from '../interface.js';
 import { LeaseWriter } from '../lease.js';
+import { FilePublisher } from '../lease-file.js';
 import { Wal, type WalStorage } from '../wal/index.js';
 import { Group } from './group.js';
 import { GroupHandle } from './group-handle.js';
@@ -39,6 +40,8 @@ export interface RaftHostOptions {
   readonly id?: number;
   /** Memory from `createLeases`, if other threads read locally. */
   readonly leases?: SharedArrayBuffer;
+  /** Path of the node's LeaseFile, if other processes read locally. */
+  readonly leaseFile?: string;
   /** The log failed, or a state machine threw: end the process. By default it says why and exits. */
   readonly fatal?: (error: Error) => void;
   /** Something that a person should know: a torn tail that was cut, a full disk. */
@@ -108,6 +111,7 @@ export class Host implements RaftHost, TransportReceiver {
   private readonly outbox: Outbox;
   private readonly peers: Peers;
   private readonly snapshots: Surroundings;
+  private readonly published: FilePublisher | null;
   private readonly lease: LeaseWriter | undefined;
   private readonly id: number;
   private readonly applyBytes: number;
@@ -135,7 +139,8 @@ export class Host implements RaftHost, TransportReceiver {
     this.clock = options.clock ?? systemClock;
     this.timing = options.timing ?? timing;
     this.applyBytes = options.applyBytes ?? limits.raftApplyBytes;
-    this.lease = options.leases === undefined ? undefined : new LeaseWriter(options.leases);
+    this.published = options.leaseFile === undefined ? null : new FilePublisher(options.leaseFile);
+    this.lease = options.leases === undefined ? undefined : new LeaseWriter(options.leases, this.published);
     this.ticker = new Ticker(this.clock, this.timing.tickMs, () => this.tick());
     this.outbox = new Outbox(transport);
     this.peers = new Peers(this.timing.electionTicks);
@@ -218,6 +223,7 @@ export class Host implements RaftHost, TransportReceiver {
     this.cancelProof?.();
     for (const group of this.groups.values()) group.remove();
     await this.wal.close();
+    this.published?.close();
   }
 
   propose(group: Group, payload: Uint8Array): number {

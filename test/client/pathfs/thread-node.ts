@@ -57,7 +57,7 @@ export async function startThreadNode(context: TestContext): Promise<ThreadNode>
   const metaService = await openMetaService({
     ...{ directory, thread: 0, threads: 1, leases, bootId: 'boot', warn, fatal },
     deleteBlobs: async () => undefined,
-    clusterInfo: { node: 'test', bootId: 'boot', metaPorts: [], blockPorts: [] },
+    clusterInfo: { node: 'test', bootId: 'boot', directory: '', leases: 0, metaPorts: [], blockPorts: [] },
   });
   await metaService.ready;
   const local = openLocalMeta({ dataDirectory: directory, leases });

@@ -35,7 +35,7 @@ async function start(context: TestContext, directory: string, before?: Running):
   const meta = await openMetaService({
     ...{ directory, thread: 0, threads: 1, leases: createLeases(), bootId: 'boot', warn, fatal },
     deleteBlobs: async () => undefined,
-    clusterInfo: { node: 'test', bootId: 'boot', metaPorts: [], blockPorts: [] },
+    clusterInfo: { node: 'test', bootId: 'boot', directory: '', leases: 0, metaPorts: [], blockPorts: [] },
   });
   await meta.ready;
   const where = { host: '127.0.0.1', name: 'test', warn };

@@ -64,7 +64,7 @@ export async function startNode(directory: string, options: Partial<OpenMetaOpti
     deleteBlobs: async (blobs) => {
       for (const { blob } of blobs) deleted.push(blob);
     },
-    clusterInfo: { node: 'test', bootId: 'boot-1', metaPorts: [], blockPorts: [] },
+    clusterInfo: { node: 'test', bootId: 'boot-1', directory: '', leases: 0, metaPorts: [], blockPorts: [] },
     warn: (message) => warnings.push(message),
     fatal: (error) => {
       throw error;
@@ -279,7 +279,7 @@ export function heldGroup(directory: string): HeldGroup {
   });
   const { reads, writes } = handlersOf(group, logic, {
     status: () => assert.fail('not asked here'),
-    clusterInfo: { node: '', bootId: '', metaPorts: [], blockPorts: [] },
+    clusterInfo: { node: '', bootId: '', directory: '', leases: 0, metaPorts: [], blockPorts: [] },
   });
   const operations = bindOperations(reads, writes);
   const log = new HeldLog(engine.applied().index);
