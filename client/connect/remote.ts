@@ -23,6 +23,8 @@ export interface RemoteNode {
   /** One for each block thread; a blob's volume number modulo their count is its thread. */
   readonly blockChannels: readonly TcpChannel[];
   readonly info: ClusterInfo;
+  /** Whether the node's database is read here. */
+  readonly readsHere: boolean;
   close(): Promise<void>;
 }
 
@@ -58,6 +60,7 @@ export async function connectRemote(options: ConnectOptions): Promise<RemoteNode
     meta,
     blockChannels,
     info,
+    readsHere: local !== null,
     close: async () => {
       await meta.close();
       await local?.close();

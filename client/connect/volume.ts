@@ -25,7 +25,9 @@ export async function openVolume(node: RemoteNode, name: string, options: Volume
     path === '' ? rootInode(volume.partition) : (await meta.call('resolve', group, { path: `${path}/` })).attr.inode;
   await meta.session(group);
   const blocks = blockStore(node, options.bufferBytes);
-  return createVfs({ meta, blocks, group, root, cacheBytes: options.cacheBytes, warn: options.warn });
+  const { directory, leases } = node.info;
+  const database = node.readsHere ? { directory, instance: leases, group } : null;
+  return createVfs({ meta, blocks, group, root, database, cacheBytes: options.cacheBytes, warn: options.warn });
 }
 
 /** Rejects with OfsError NO_SUCH_VOLUME. */

@@ -56,6 +56,27 @@ const NO_ATTRIBUTES = {
   blockSize: 0,
 };
 
+/** Attributes as the kernel is told them. */
+export function attributeFields(attr: Attr, node: number) {
+  return {
+    inode: node,
+    size: attr.size,
+    blocks: Math.ceil(attr.size / SECTOR_BYTES),
+    atime: attr.atime.sec,
+    mtime: attr.mtime.sec,
+    ctime: attr.ctime.sec,
+    atimeNsec: attr.atime.nsec,
+    mtimeNsec: attr.mtime.nsec,
+    ctimeNsec: attr.ctime.nsec,
+    mode: attr.mode,
+    nlink: attr.nlink,
+    uid: attr.uid,
+    gid: attr.gid,
+    rdev: attr.rdev,
+    blockSize: BLOCK_BYTES,
+  };
+}
+
 export class Answerer {
   private readonly scratch = Buffer.alloc(limits.xattrValueBytes + limits.fuseHeaderBytes);
   private readonly attrValid: number;
@@ -108,7 +129,7 @@ export class Answerer {
     attrOut.write(this.scratch, HEADER, {
       attrValid: this.attrValid,
       attrValidNsec: this.attrValidNsec,
-      ...this.attrFields(attr),
+      ...attributeFields(attr, this.nodes.nodeOf(attr.inode)),
     });
     return this.send(unique, attrOut.bytes);
   }
@@ -183,28 +204,8 @@ export class Answerer {
       entryValidNsec: Math.floor((entryMs % 1000) * 1e6),
       attrValid: Math.floor(attributeMs / 1000),
       attrValidNsec: Math.floor((attributeMs % 1000) * 1e6),
-      ...this.attrFields(attr),
+      ...attributeFields(attr, this.nodes.nodeOf(attr.inode)),
     });
-  }
-
-  private attrFields(attr: Attr) {
-    return {
-      inode: this.nodes.nodeOf(attr.inode),
-      size: attr.size,
-      blocks: Math.ceil(attr.size / SECTOR_BYTES),
-      atime: attr.atime.sec,
-      mtime: attr.mtime.sec,
-      ctime: attr.ctime.sec,
-      atimeNsec: attr.atime.nsec,
-      mtimeNsec: attr.mtime.nsec,
-      ctimeNsec: attr.ctime.nsec,
-      mode: attr.mode,
-      nlink: attr.nlink,
-      uid: attr.uid,
-      gid: attr.gid,
-      rdev: attr.rdev,
-      blockSize: BLOCK_BYTES,
-    };
   }
 
   private send(unique: number, bodyBytes: number): boolean {

@@ -1,16 +1,25 @@
 // A device thread: blocks in read on /dev/fuse and passes what it reads to the engine, by reference or through its ring
 // (shared.ts). Answers by itself a FLUSH of a file that owes none (flush-account.ts), the question for capabilities of a
-// file without attributes (plain-files.ts), and the statfs that this process sends itself to make readers leave; of all
+// file without attributes (plain-files.ts), what the volume's database tells of directories (database.ts), and the statfs that this process sends itself to make readers leave; of all
 // else it knows nothing. Inside the device it hears nothing: no message, not
 // even process.exit.
 
 import assert from 'node:assert';
 import { readSync, writeSync } from 'node:fs';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { answerHeader, flushIn, getxattrIn, Opcode, requestHeader, statfsOut } from '../../proto/fuse/index.js';
+import {
+  answerHeader,
+  attrOut,
+  flushIn,
+  getxattrIn,
+  Opcode,
+  requestHeader,
+  statfsOut,
+} from '../../proto/fuse/index.js';
 import { limits } from '../../proto/limits.js';
 import { Errno } from '../../proto/status.js';
 import { Doorbell, RingProducer } from '../../workers/ring/index.js';
+import { DatabaseAnswers } from './database.js';
 import { isPlain } from './plain-files.js';
 import {
   CAPABILITY,
@@ -38,17 +47,25 @@ const ASKS_CAPABILITY_BYTES = NAME_OFFSET + CAPABILITY_NAME.length;
 /** The upper half of a FLUSH's handle. */
 const FLUSH_WORD_OFFSET = requestHeader.bytes + flushIn.fields.fh!.offset + 4;
 const WAIT_MS = 1_000;
+const BODY_OFFSET = answerHeader.bytes;
+const WORD = 0x1_0000_0000;
+
+/** The node that a request is about. */
+function nodeOf(request: Buffer): number {
+  return request.readUInt32LE(NODE_OFFSET) + request.readUInt32LE(NODE_OFFSET + 4) * WORD;
+}
 
 class DeviceReader {
   private readonly control: Int32Array;
   private readonly slots: Int32Array;
   private readonly flushWords: Int32Array;
   private readonly plainFiles: Int32Array;
-  private readonly answer = Buffer.alloc(answerHeader.bytes + statfsOut.bytes);
+  private readonly answer = Buffer.alloc(answerHeader.bytes + Math.max(statfsOut.bytes, attrOut.bytes));
   private readonly memory: Buffer;
   private readonly buffers: Buffer[] = [];
   private readonly producer: RingProducer;
   private readonly bell: Doorbell;
+  private readonly database: DatabaseAnswers | null;
 
   constructor(private readonly data: DeviceThreadData) {
     this.control = new Int32Array(data.control);
@@ -61,15 +78,18 @@ class DeviceReader {
     }
     this.bell = new Doorbell(data.ownBell);
     this.producer = new RingProducer(data.ring, new Doorbell(data.engineBell));
+    this.database = DatabaseAnswers.open(data.database);
   }
 
-  run(): Departure {
+  async run(): Promise<Departure> {
     while (Atomics.load(this.control, Control.GO) === 0) {
       if (this.stopping()) return { reason: 'stopped' };
       Atomics.wait(this.control, Control.GO, 0, WAIT_MS);
     }
     let slot = 0;
     for (;;) {
+      const turn = this.database?.turn();
+      if (turn != null) await turn;
       const buffer = this.buffers[slot]!;
       let length: number;
       try {
@@ -94,14 +114,19 @@ class DeviceReader {
         this.reply(buffer, 0);
       } else if (opcode === Opcode.GETXATTR && this.hasNoCapability(buffer, length)) {
         this.reply(buffer, 0, Errno.ENODATA);
+      } else if (opcode === Opcode.GETATTR && this.database?.directory(nodeOf(buffer), this.answer, BODY_OFFSET)) {
+        this.reply(buffer, attrOut.bytes);
+      } else if (opcode === Opcode.LOOKUP && this.database?.isAbsent(nodeOf(buffer), buffer, length)) {
+        this.reply(buffer, 0, Errno.ENOENT);
       } else {
         this.send(INLINE, buffer, length, length);
       }
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.producer.close();
+    await this.database?.close();
   }
 
   private stopping(): boolean {
@@ -138,7 +163,7 @@ class DeviceReader {
   }
 
   private answerStatfs(request: Buffer): void {
-    this.answer.writeUInt32LE(limits.nameBytes, answerHeader.bytes + statfsOut.fields.nameLength!.offset);
+    this.answer.writeUInt32LE(limits.nameBytes, BODY_OFFSET + statfsOut.fields.nameLength!.offset);
     this.reply(request, statfsOut.bytes);
   }
 
@@ -174,6 +199,6 @@ class DeviceReader {
 
 assert(!isMainThread && parentPort !== null, 'a device thread is started by the engine');
 const reader = new DeviceReader(workerData as DeviceThreadData);
-const departure = reader.run();
-reader.close();
+const departure = await reader.run();
+await reader.close();
 parentPort.postMessage(departure);

@@ -7,6 +7,7 @@ import assert from 'node:assert';
 import { Worker } from 'node:worker_threads';
 import { limits } from '../../proto/limits.js';
 import { createDoorbell, Doorbell, RingConsumer } from '../../workers/ring/index.js';
+import type { DatabaseData } from './database.js';
 import {
   Control,
   createThreadData,
@@ -56,6 +57,8 @@ export interface IntakeOptions {
   readonly flushWords: SharedArrayBuffer;
   /** PlainFiles.shared. */
   readonly plainFiles: SharedArrayBuffer;
+  /** What the threads may read of the volume themselves. */
+  readonly database: DatabaseData | null;
 }
 
 /** A thread without a free slot reads nothing, so the last ones are not let go of for long. */
@@ -155,13 +158,13 @@ export class Intake {
   private trust = 0;
 
   constructor(
-    { descriptor, threads, flushWords, plainFiles }: IntakeOptions,
+    { threads, ...given }: IntakeOptions,
     private readonly target: IntakeTarget,
   ) {
     assert(threads >= 1 && threads <= limits.fuseThreads, `1 to ${limits.fuseThreads} device threads`);
     const spill = new Spill();
     for (let index = 0; index < threads; index++) {
-      const shared = { descriptor, control: this.control, engineBell: this.bell.shared, flushWords, plainFiles };
+      const shared = { ...given, control: this.control, engineBell: this.bell.shared };
       this.threads.push(new DeviceThread(createThreadData(shared), spill));
     }
   }

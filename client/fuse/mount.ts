@@ -7,8 +7,9 @@ import type { ByteString } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { Vfs } from '../vfs/interface.js';
-import { Answerer } from './answerer.js';
+import { Answerer, type CacheTimes } from './answerer.js';
 import type { Context, Log } from './context.js';
+import type { DatabaseData } from './database.js';
 import { Engine } from './engine.js';
 import { FlushAccounts } from './flush-account.js';
 import { HandleTable } from './handle-table.js';
@@ -103,6 +104,7 @@ class ActiveMount implements Mount {
         threads: options.threads ?? DEFAULT_THREADS,
         flushWords: this.context.flushes.shared,
         plainFiles: this.context.nodes.plain.shared,
+        database: databaseOf(options, this.context.times),
       },
       this.engine,
     );
@@ -261,6 +263,11 @@ async function inTime(work: Promise<unknown>): Promise<boolean> {
   const outcome = await Promise.race([work.then(() => true), late]);
   clearTimeout(timer);
   return outcome;
+}
+
+function databaseOf({ vfs }: MountOptions, { attributeMs, negativeMs }: CacheTimes): DatabaseData | null {
+  if (vfs.database === null) return null;
+  return { ...vfs.database, root: vfs.root, attributeMs, absenceIsKept: negativeMs > 0 };
 }
 
 function createContext(options: MountOptions, descriptor: number, nodes: NodeTable, notifier: Notifier): Context {

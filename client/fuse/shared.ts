@@ -10,6 +10,7 @@
 
 import { limits } from '../../proto/limits.js';
 import { createDoorbell, createRing } from '../../workers/ring/index.js';
+import type { DatabaseData } from './database.js';
 
 export const INLINE = 0xffffffff;
 export const MESSAGE_BYTES = 8;
@@ -50,13 +51,14 @@ export interface DeviceThreadData {
   readonly flushWords: SharedArrayBuffer;
   /** PlainFiles.shared. */
   readonly plainFiles: SharedArrayBuffer;
+  readonly database: DatabaseData | null;
   readonly slots: SharedArrayBuffer;
   readonly memory: SharedArrayBuffer;
 }
 
 /** What one thread has for itself; the rest is shared by all threads of a mount. */
 export function createThreadData(
-  shared: Pick<DeviceThreadData, 'descriptor' | 'control' | 'engineBell' | 'flushWords' | 'plainFiles'>,
+  shared: Pick<DeviceThreadData, 'descriptor' | 'control' | 'engineBell' | 'flushWords' | 'plainFiles' | 'database'>,
 ): DeviceThreadData {
   const slots = limits.fuseWriteSlotsPerThread;
   return {

@@ -60,8 +60,17 @@ export interface FileHandle {
   readonly version: number;
 }
 
+/** A volume's database on this machine, which threads may open with openOutsideMeta (node/meta). */
+export interface VolumeDatabase {
+  readonly directory: string;
+  readonly instance: number;
+  readonly group: number;
+}
+
 export interface Vfs {
   readonly root: number;
+  /** Null: there is none that may be read here. */
+  readonly database: VolumeDatabase | null;
   lookup(parent: number, name: ByteString): Promise<Attr>;
   /** With up to `limit` entries behind the name in the order of `readdir`. */
   lookupNear(parent: number, name: ByteString, limit: number): Promise<Neighbourhood>;

@@ -24,6 +24,7 @@ import type {
   Renamed,
   SetAttributes,
   Vfs,
+  VolumeDatabase,
 } from './interface.js';
 import { ReadAhead, ReadAheadBudget } from './read-ahead.js';
 import { Reads } from './reads.js';
@@ -35,6 +36,8 @@ export interface VfsOptions {
   /** The group of the volume, and the inode of its root. */
   group: number;
   root: number;
+  /** Where the volume's database is, if it may be read here. */
+  database?: VolumeDatabase | null;
   warn: (message: string) => void;
   /** Memory for pieces of blocks that were read; limits.blockCacheBytes where nothing is said. */
   cacheBytes?: number;
@@ -68,6 +71,7 @@ class Handle implements FileHandle {
 
 class ChannelVfs implements Vfs {
   readonly root: number;
+  readonly database: VolumeDatabase | null;
   readonly space: Space;
   readonly meta: MetaChannel;
   readonly blocks: BlockStore;
@@ -88,6 +92,7 @@ class ChannelVfs implements Vfs {
     this.blocks = options.blocks;
     this.group = options.group;
     this.root = options.root;
+    this.database = options.database ?? null;
     this.patienceMs = options.patienceMs ?? limits.requestTimeoutMs;
     this.warn = options.warn;
     this.space = spaceOf(options.blocks);

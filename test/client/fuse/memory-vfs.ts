@@ -44,6 +44,7 @@ function now() {
 }
 
 export class MemoryVfs implements Vfs {
+  readonly database = null;
   readonly root = 2 ** 38 + 1;
   /** Called before each operation, by name; a test may delay or fail it. */
   before: (operation: string) => Promise<void> | void = () => {};
