@@ -22,6 +22,7 @@ export abstract class Machine implements StateMachine {
   leading = false;
   abstract readonly state: SimState;
   private attached: ReplicatedGroup | undefined;
+  private readonly lease = { term: 0, deadlineUs: 0, appliedIndex: 0, acknowledgedIndex: 0 };
   private checkpointing = false;
   private checkpointIndex: number;
 
@@ -62,6 +63,12 @@ export abstract class Machine implements StateMachine {
 
   holdsLease(): boolean {
     return this.options.leases.inForce(this.group);
+  }
+
+  /** By the machine's own clock, whose time is what a lease is given in. */
+  leaseLeftUs(): number {
+    const { leases, process } = this.options;
+    return leases.read(this.group, this.lease) ? this.lease.deadlineUs - process.nowUs() : 0;
   }
 
   apply(entries: readonly CommittedEntry[]): void {

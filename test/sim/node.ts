@@ -321,6 +321,7 @@ export class Node {
         return durable();
       },
       leased: () => machine.holdsLease(),
+      leaseLeftUs: () => machine.leaseLeftUs(),
     };
     this.members.set(group, member);
     this.universe.invariants.starts(member);

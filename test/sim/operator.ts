@@ -42,15 +42,16 @@ export class Operator {
     });
   }
 
-  private wanted({ core, group }: Member, raft: ReplicatedGroup): Change[] {
+  private wanted(leader: Member, raft: ReplicatedGroup): Change[] {
     const { universe } = this;
+    const { core, group } = leader;
     const { random, options, living } = universe;
     const { voters, learners } = raft.members;
     const lost = (id: number): boolean => universe.holder(id)?.lost ?? true;
     const gone = [...voters, ...learners].find(lost);
     if (gone !== undefined) return [{ id: gone, to: 'gone' }];
     if (this.restless && voters.length > 1 && random.chance(SHRINKS)) {
-      const last = random.pick(voters);
+      const last = voters.includes(leader.node) && random.chance(0.5) ? leader.node : random.pick(voters);
       return [...voters, ...learners].filter((id) => id !== last).map((id) => ({ id, to: 'gone' }));
     }
     if (this.restless && random.chance(0.5)) {

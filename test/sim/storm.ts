@@ -189,6 +189,19 @@ export class Storm {
     this.over = true;
   }
 
+  /** A machine is cut off, and may be paused until others do without it. */
+  private forget(node: Node): void {
+    const { random, world, options } = this.universe;
+    if (this.over || node.paused) return;
+    const electionUs = options.electionTicks * TICK_US;
+    const pausedUs = random.chance(0.5) ? 2 * electionUs : 0;
+    cutOff(this.universe, node, pausedUs + electionUs + random.exponential(1_000_000));
+    if (pausedUs === 0) return;
+    this.universe.tell(node, 'is paused');
+    node.pause();
+    world.after(pausedUs, () => node.resume());
+  }
+
   /**
    * A leader may be cut off with it; another member may end just when what is new is on its disk, or before, and nobody
    * hears that it has it.
@@ -196,11 +209,9 @@ export class Storm {
   private news(member: Member): void {
     const { random, world, options, network } = this.universe;
     const node = this.universe.holder(member.node);
-    if (this.over || node === undefined || !random.chance(0.2)) return;
+    if (this.over || node === undefined || !random.chance(member.core.leading ? 0.4 : 0.2)) return;
     if (member.core.leading) {
-      world.after(random.exponential(200_000), () => {
-        if (!this.over) cutOff(this.universe, node, options.electionTicks * TICK_US + random.exponential(1_000_000));
-      });
+      world.after(random.exponential(200_000), () => this.forget(node));
       return;
     }
     const leader = this.universe.holder(member.core.leader);

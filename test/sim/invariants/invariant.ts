@@ -19,6 +19,7 @@ export interface Member {
   readonly durable: DurableLog;
   /** Whether other threads of its process may read at this moment. */
   leased(): boolean;
+  leaseLeftUs(): number;
 }
 
 /** All that a group is, seen from outside. */

@@ -6,6 +6,7 @@ import type { CommittedEntry } from '../../../node/raft/index.js';
 import { limits } from '../../../proto/limits.js';
 import { type Acknowledged, Invariant, type Member, type Read, where } from './invariant.js';
 
+const TICK_US = 100_000;
 /** No entry of the simulation takes more. */
 const ENTRY_BYTES = 1024;
 
@@ -51,8 +52,12 @@ export class LeasesRest extends Invariant {
     const { core } = member;
     if (!member.leased()) return;
     if (!core.established) this.broken(`${where(member)} has a lease and does not lead`);
-    else if (!core.alone && leaseRound(core as never) === 0)
-      this.broken(`${where(member)} has a lease without a round`);
+    else if (core.alone) return;
+    else if (leaseRound(core as never) === 0) this.broken(`${where(member)} has a lease without a round`);
+    // Nobody may be elected for an election timeout after the round that it rests on, and not for longer.
+    else if (member.leaseLeftUs() > core.electionTicks * TICK_US) {
+      this.broken(`${where(member)} has a lease for ${member.leaseLeftUs()} us`);
+    }
   }
 }
 
