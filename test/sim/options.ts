@@ -170,7 +170,7 @@ export function optionsOf(seed: number, narrowed: Narrowed = {}): Options {
       raftReadRounds: random.pick([1, 3, limits.raftReadRounds]),
       raftSnapshotPieceBytes: random.pick([100, 1000, limits.raftSnapshotPieceBytes]),
       raftSnapshotTicks: random.pick([30, limits.raftSnapshotTicks]),
-      raftHoldTicks: random.pick([10, 40, limits.raftHoldTicks]),
+      raftHoldTicks: random.pick([10, 10, 40, limits.raftHoldTicks]),
       raftSnapshotsSending: random.pick([1, limits.raftSnapshotsSending]),
       raftPromotionLagEntries: random.pick([5, limits.raftPromotionLagEntries]),
     },

@@ -106,9 +106,9 @@ const blows: Partial<Record<FaultName, Blow>> = {
       const node = universe.holder(universe.leader(group)?.node ?? 0);
       if (node === undefined || (universe.groups.size > 1 && node.id !== id)) continue;
       const electionUs = options.electionTicks * TICK_US;
-      const forUs = 2 * electionUs + random.exponential(2_000_000);
+      const forUs = 2 * electionUs + 1_000_000 + random.exponential(2_000_000);
       universe.tell(node, `is stranded for ${seconds(forUs)}`);
-      cutOff(universe, node, forUs);
+      cutOff(universe, node, forUs, 0);
       world.after(electionUs, () => {
         universe.onlyReadsUntilUs = world.nowUs + forUs;
       });
@@ -142,13 +142,13 @@ function checkpoint(node: Node): void {
 }
 
 /** Nothing gets to a machine or from it, but from those who use it; or from those only of them that hardly write. */
-function cutOff({ living, network, random, options, readers }: Universe, node: Node, forUs: number): void {
+function cutOff({ living, network, random, options, readers }: Universe, node: Node, forUs: number, alone = 0.4): void {
   for (const { id } of living) {
     if (id === node.id) continue;
     network.sever(node.id, id, forUs);
     network.sever(id, node.id, forUs);
   }
-  if (random.chance(0.6)) return;
+  if (!random.chance(alone)) return;
   for (let session = 1; session <= options.sessions; session++) {
     if (!readers.has(session)) network.sever(clientOf(session), node.id, forUs);
   }
@@ -209,7 +209,7 @@ export class Storm {
   private news(member: Member): void {
     const { random, world, options, network } = this.universe;
     const node = this.universe.holder(member.node);
-    if (this.over || node === undefined || !random.chance(member.core.leading ? 0.4 : 0.2)) return;
+    if (this.over || node === undefined || !random.chance(0.4)) return;
     if (member.core.leading) {
       world.after(random.exponential(200_000), () => this.forget(node));
       return;
