@@ -85,7 +85,9 @@ export class Model {
   /** Whether a fault may have cost the whole volume. */
   mayBeLost(volume: number): boolean {
     const damage = this.damage.get(volume);
-    return damage?.superblock === true && damage.index > 0;
+    if (damage?.superblock !== true) return false;
+    // A volume of which nothing lives is removed, its index first: its data may come back alone.
+    return damage.index > 0 || this.byVolume.get(volume)?.every(({ deletion }) => deletion !== 'none') === true;
   }
 
   /** Whether nothing is known of it but what its bytes are. */

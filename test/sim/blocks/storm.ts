@@ -55,6 +55,14 @@ export class Storm {
     const { universe } = this;
     const { life } = universe;
     if (life === undefined || !universe.up || life.closing) return;
+    // Compactions wait for each other when it comes.
+    if (universe.has('compact') && this.random.chance(0.3)) {
+      for (let count = 0; count < 2; count++) {
+        this.compact().catch((error: unknown) => universe.crashed(error));
+      }
+      await universe.sleep(this.random.below(1000));
+      if (!life.alive || !universe.up || life.closing) return;
+    }
     await universe.stop(life);
     if (life.stopped && this.random.chance(0.3)) auditFiles(universe);
   }

@@ -39,7 +39,11 @@ export class Helper {
     this.child ??= fork(path.join(this.root, 'test/sim/main.js'), [`--${HELPER}`], { execArgv: [] });
     const { child } = this;
     const over = new AbortController();
-    const limit = setTimeout(() => child.kill('SIGKILL'), limitMs);
+    let late = false;
+    const limit = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, limitMs);
     const { signal } = over;
     try {
       const answer = once(child, 'message', { signal });
@@ -49,9 +53,8 @@ export class Helper {
       if (Array.isArray(first)) return first[0] as Jobs[K]['result'];
       this.child = undefined;
       const { code, killed } = first;
-      throw new HelperLost(
-        killed === null ? `it ended with code ${code}` : `it was ended by ${killed} or took ${limitMs} ms`,
-      );
+      const how = late ? `after ${limitMs} ms` : killed === null ? `with code ${code}` : `by ${killed}`;
+      throw new HelperLost(`its process ended ${how}`);
     } finally {
       clearTimeout(limit);
       over.abort();

@@ -66,6 +66,13 @@ export async function tryBug({ root }: Copy, simulation: Simulation, bug: Bug, r
   }
 }
 
+/** What is broken without a bug catches none. */
+async function caughtBy({ runSeed }: Simulation, { seed, ...verdict }: Verdict): Promise<Verdict> {
+  if (seed === undefined) return verdict;
+  const { broken } = await runSeed(seed);
+  return broken.length === 0 ? { seed, ...verdict } : { ...verdict, failure: `seed ${seed} is broken without it` };
+}
+
 function lineOf({ name }: Bug, { runs, seed, first, what, failure }: Verdict): string {
   if (failure !== undefined) return `NOT CAUGHT: ${name} (${failure})`;
   if (seed === undefined) return `NOT CAUGHT in ${runs} runs: ${name}`;
@@ -112,7 +119,7 @@ export async function runPlanted({ simulations, named = '', jobs, say }: Planted
     while (begun < trials.length) {
       const at = begun++;
       const { simulation, bug } = trials[at]!; // `at` is below their count
-      verdicts[at] = await tryBug(copy, simulation, bug);
+      verdicts[at] = await caughtBy(simulation, await tryBug(copy, simulation, bug));
       for (; verdicts[said] !== undefined; said++) say(lineOf(trials[said]!.bug, verdicts[said]!));
     }
   };
