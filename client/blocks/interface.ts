@@ -1,5 +1,7 @@
 // Where blocks are written to and read from: the block threads of this process, block servers over TCP, later a cloud.
 
+import type { Windows } from './windows.js';
+
 export interface BlockStore {
   /** The session under which this client writes; blocks that no metadata came to name are freed after it has ended. */
   readonly session: number;
@@ -30,6 +32,8 @@ export interface BlockStore {
   readSync(block: number, offset: number, target: Buffer): boolean;
   /** The same, waiting. Rejects with OfsError CORRUPT (after a repair was tried), NOENT, IO, TIMEOUT. */
   read(block: number, offset: number, target: Buffer): Promise<void>;
+  /** Small blocks that lie behind others, where their files are on this machine. */
+  readonly windows?: Windows | null;
   /** Bytes that the store has in all, and that are free. */
   capacity(): Promise<{ totalBytes: number; freeBytes: number }>;
   close(): Promise<void>;

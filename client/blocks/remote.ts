@@ -10,6 +10,7 @@ import { piecesMatch } from './checksums.js';
 import { HeapBuffers } from './heap-buffers.js';
 import type { BlockStore } from './interface.js';
 import { Places } from './places.js';
+import { Windows } from './windows.js';
 
 export interface RemoteBlockStoreOptions {
   /** To the block threads of the node, by thread. */
@@ -18,6 +19,8 @@ export interface RemoteBlockStoreOptions {
   session: number | (() => number);
   /** The node's boot id (clusterInfo): where it is this machine's, its volume files are read here. */
   nodeBootId?: string;
+  /** The node's data directory, if it may be read here. */
+  directory?: string | null;
   /** Memory for blocks that are written; limits.writeBufferBytes where nothing is said. */
   bufferBytes?: number;
 }
@@ -29,12 +32,15 @@ class RemoteBlockStore implements BlockStore {
   private readonly calls: BlockCalls;
   private readonly buffers: HeapBuffers;
   private readonly places: Places | null;
+  readonly windows: Windows | null;
 
   constructor(private readonly options: RemoteBlockStoreOptions) {
     this.calls = new BlockCalls(options.channels);
     this.buffers = new HeapBuffers(Math.max(LEAST_BUFFER_BYTES, options.bufferBytes ?? limits.writeBufferBytes));
     const locate = (block: number) =>
       this.calls.call('blockLocate', this.calls.threadOf(block), { block }, null, (place) => place);
+    const { directory = null } = options;
+    this.windows = directory === null ? null : new Windows(directory);
     this.places = options.nodeBootId === machineBootId() ? new Places(locate) : null;
   }
 
@@ -100,6 +106,7 @@ class RemoteBlockStore implements BlockStore {
 
   async close(): Promise<void> {
     this.places?.close();
+    this.windows?.close();
     this.calls.close();
   }
 }

@@ -47,6 +47,11 @@ export class BlockCache {
     }
   }
 
+  /** Whether all of a block of one piece is here. */
+  has(block: number): boolean {
+    return Buffer.isBuffer(this.entries.get(block)?.pieces[0]);
+  }
+
   /** All bytes, checked, of a block of one piece; they stay as they are. */
   put(block: number, bytes: Buffer): void {
     if (this.entries.has(block)) return;

@@ -38,11 +38,12 @@ export async function openPathFs(node: RemoteNode, name: string): Promise<PathFs
   return createPathFs({ meta: node.meta, blocks: blockStore(node), group });
 }
 
-function blockStore({ meta, blockChannels, info }: RemoteNode, bufferBytes?: number): BlockStore {
+function blockStore({ meta, blockChannels, info, readsHere }: RemoteNode, bufferBytes?: number): BlockStore {
   return createRemoteBlockStore({
     channels: blockChannels,
     session: () => meta.sessionNumber,
     nodeBootId: info.bootId,
+    directory: readsHere ? info.directory : null,
     bufferBytes,
   });
 }

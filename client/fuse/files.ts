@@ -63,7 +63,8 @@ export const open: Handler = async (context, request) => {
     await dropPrivileges(context, request.inode, (openFlags & OpenRequestFlag.KILL_SUIDGID) !== 0);
   }
   const clock = context.nodes.now;
-  const { handle, attr } = await context.vfs.open(request.inode, flags & ~OpenFlag.APPEND);
+  const pages = context.nodes.find(request.inode)?.version;
+  const { handle, attr } = await context.vfs.open(request.inode, flags & ~OpenFlag.APPEND, pages);
   // An open sees every close before it: a size of before that is forgotten, though its time is not over.
   const node = context.nodes.note(attr);
   if (node !== undefined && node.told !== attr.version) context.answer.expireAttributes(request.inode);

@@ -95,8 +95,8 @@ export interface Vfs {
   xattrList(inode: number): Promise<ByteString[]>;
   xattrRemove(inode: number, name: ByteString): Promise<void>;
 
-  /** `flags` of open(2). Truncates with O_TRUNC. */
-  open(inode: number, flags: number): Promise<{ handle: FileHandle; attr: Attr }>;
+  /** `flags` of open(2). Truncates with O_TRUNC. `known`: the content version of which the caller has the bytes. */
+  open(inode: number, flags: number, known?: number): Promise<{ handle: FileHandle; attr: Attr }>;
   /** With `exclusive` EXIST when the name stands; otherwise opens what stands. */
   create(
     parent: number,

@@ -18,18 +18,32 @@ export interface ReadHost {
   ): Promise<AnswerOf<MetaOperations[K]>>;
 }
 
+type Inlined = NonNullable<AnswerOf<MetaOperations['open']>['inlined']>;
+
 /** Pages may be asked for in vain while others change the file. */
 const PAGE_ATTEMPTS = 100;
 
 export class Reads {
+  private readonly keep = (block: number, bytes: Buffer): void => this.cache.put(block, bytes);
+
   constructor(
     private readonly host: ReadHost,
     private readonly cache: BlockCache,
   ) {}
 
   /** All of a block, which came along with something else; what does not fit its checksum is read anew. */
-  offer({ block, crc, bytes }: { block: number; crc: number; bytes: Uint8Array }): void {
-    if (crc32(bytes) === crc) this.cache.put(block, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  offer(inlined: Inlined): void {
+    const { block, crc, bytes } = inlined;
+    if (crc32(bytes) !== crc) return;
+    this.keep(block, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    this.host.blocks.windows?.follow(inlined, this.keep);
+  }
+
+  /** Whether a small block need not come along. */
+  has(block: number): boolean {
+    if (!this.cache.has(block)) return false;
+    this.host.blocks.windows?.used(block);
+    return true;
   }
 
   /** Vfs.read. */

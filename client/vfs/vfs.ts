@@ -5,7 +5,14 @@
 import assert from 'node:assert';
 import type { ByteString } from '../../proto/codec.js';
 import { limits } from '../../proto/limits.js';
-import { type Attr, isFile, type MetaOperationName, type MetaOperations, SetAttr } from '../../proto/meta/index.js';
+import {
+  type Attr,
+  isFile,
+  type MetaOperationName,
+  type MetaOperations,
+  onlyBlock,
+  SetAttr,
+} from '../../proto/meta/index.js';
 import type { AnswerOf, RequestOf } from '../../proto/operation.js';
 import { OfsError, Status } from '../../proto/status.js';
 import { type BlockStore, type Space, spaceOf } from '../blocks/index.js';
@@ -47,6 +54,9 @@ export interface VfsOptions {
 
 /** Flags of open(2), <asm-generic/fcntl.h>. */
 const OpenFlag = { ACCESS: 3, CREAT: 0o100, EXCL: 0o200, TRUNC: 0o1000, APPEND: 0o2000 } as const;
+/** Content versions of which the caller of `open` has the bytes: none, or whichever there is. */
+const NONE = -1;
+const ANY = -2;
 const READ_ONLY = 0;
 const WRITE_ONLY = 1;
 /** The kernel asks for it before every write; an open file is known to have no attributes without asking the service. */
@@ -211,16 +221,16 @@ class ChannelVfs implements Vfs {
     await this.call('xattrRemove', { inode, name });
   }
 
-  async open(inode: number, flags: number): Promise<{ handle: FileHandle; attr: Attr }> {
+  async open(inode: number, flags: number, known = NONE): Promise<{ handle: FileHandle; attr: Attr }> {
     let file = this.files.get(inode);
     const held = file !== undefined && file.handles > 0;
     if (file !== undefined) file.handles++;
     this.meta.hold(this.group, inode);
     try {
-      const inline = this.blocks.isInProcess || (flags & OpenFlag.ACCESS) === WRITE_ONLY ? 0 : limits.inlineBytes;
-      const request = { inode, held, inline };
-      // The bytes come along from the node alone.
-      const { attr, chunks, inlined } = await (inline > 0 ? this.call('open', request) : this.ask('open', request));
+      const wantsBytes = !this.blocks.isInProcess && (flags & OpenFlag.ACCESS) !== WRITE_ONLY;
+      const { attr, chunks, inlined } =
+        this.openHere(inode, held, wantsBytes ? known : ANY) ??
+        (await this.call('open', { inode, held, inline: wantsBytes ? limits.inlineBytes : 0 }));
       if (inlined !== null) this.reads.offer(inlined);
       file ??= this.openFile(attr);
       file.learn(attr);
@@ -329,6 +339,14 @@ class ChannelVfs implements Vfs {
     request: RequestOf<MetaOperations[K]>,
   ): Promise<AnswerOf<MetaOperations[K]>> {
     return this.meta.readLocal(name, this.group, request) ?? this.meta.call(name, this.group, request);
+  }
+
+  /** Undefined: the node has to be asked, also because the bytes of a small file come along from there. */
+  private openHere(inode: number, held: boolean, known: number): AnswerOf<MetaOperations['open']> | undefined {
+    const answer = this.meta.readLocal('open', this.group, { inode, held, inline: 0 });
+    if (answer === undefined || known === ANY || answer.attr.version === known) return answer;
+    const block = onlyBlock(answer.attr.size, answer.chunks);
+    return block === 0 || this.reads.has(block) ? answer : undefined;
   }
 
   private call<K extends MetaOperationName>(

@@ -3,5 +3,7 @@
 // with the arena that main made (`createArena`).
 
 export { createArena } from './arena.js';
-export { type BlockPieces, type BlockPlace, type BlockReader, openBlockReader } from './reader.js';
+export { dataPath } from './files.js';
+export { openBlockReader } from './reader.js';
+export type { BlockPieces, BlockPlace, BlockReader, NeedleSpan } from './reading.js';
 export { type BlockServiceHandle, type BlockServiceOptions, openBlockService } from './service.js';

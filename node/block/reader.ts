@@ -16,60 +16,24 @@ import {
   VOLUME_KEYS,
   writeNeedleHeader,
 } from '../../proto/block/index.js';
-import { blockVolume } from '../../proto/ids.js';
+import { BLOB_BLOCKS, blockVolume } from '../../proto/ids.js';
 import { limits } from '../../proto/limits.js';
 import { OfsError, Status } from '../../proto/status.js';
 import { Arena } from './arena.js';
 import { type Clock, type Disk, readUpToAsync, systemClock, systemDisk, turn } from './disk.js';
 import { dataPath } from './files.js';
 import { IndexTable } from './index-table.js';
+import type { BlockPieces, BlockPlace, BlockReader, NeedleSpan } from './reading.js';
 
 const PIECE = limits.checksumPieceBytes;
 /** The largest needle that is read whole, whatever part of it is asked for. */
 const SMALL_NEEDLE = needleBytes(PIECE);
 const SCRATCH_BUFFERS = 2 * limits.blockReadsInFlight;
 const TRAILERS = 1024;
+/** How many blobs further on is looked for one that stands: of small ones about as many as a client reads at once. */
+const SPAN_STEPS = [64, 16, 4, 1];
 /** How long a swap of files may keep a reader waiting. */
 const SWAP_WAIT_US = 10_000_000;
-
-/** Where a block's data lies, for a client on this machine; stands until the volume is compacted. */
-export interface BlockPlace {
-  volume: number;
-  file: string;
-  /** Of the data, in bytes. */
-  offset: number;
-  length: number;
-  checksums: number[];
-}
-
-/** Whole pieces of a block, as they are on the disk. */
-export interface BlockPieces {
-  /** Of the first piece in the block. */
-  start: number;
-  blockLength: number;
-  checksums: number[];
-  data: Buffer;
-}
-
-export interface BlockReader {
-  /**
-   * Copies [offset, offset + target.length) of a block into `target`, checked, if that costs no waiting: at most
-   * limits.syncReadBytes, of a block written or read lately. False otherwise, and where anything is wrong: `read` says
-   * what.
-   */
-  readSync(block: number, offset: number, target: Buffer): boolean;
-  /** The same, waiting. Rejects with OfsError NOENT, INVAL (beyond the block's end), CORRUPT, IO. */
-  read(block: number, offset: number, target: Buffer): Promise<void>;
-  /** Rejects as `read` does. */
-  locate(block: number): Promise<BlockPlace>;
-  /** The pieces that a range touches, not checked: who consumes them does that. `allocate` gives the buffer. */
-  readPieces(
-    block: number,
-    range: { offset: number; length: number },
-    allocate: (bytes: number) => Buffer,
-  ): Promise<BlockPieces>;
-  close(): void;
-}
 
 export interface BlockReaderOptions {
   /** Of the node. */
@@ -115,6 +79,7 @@ class ArenaReader implements BlockReader {
   private readonly scratch = Buffer.allocUnsafeSlow(SMALL_NEEDLE);
   private readonly spare: Buffer[] = [];
   private readonly header = emptyNeedleHeader();
+  private readonly span: NeedleSpan = { position: 0, until: 0 };
   private readonly headerBytes = Buffer.alloc(NEEDLE_HEADER_BYTES);
   /** Trailers of large blocks that verified; a block never changes, so they stay true. */
   private readonly trailers = new Map<number, Buffer>();
@@ -138,6 +103,24 @@ class ArenaReader implements BlockReader {
       if (error instanceof AssertionError) throw error;
       return false;
     }
+  }
+
+  spanOf(block: number): NeedleSpan | null {
+    const view = this.view(blockVolume(block));
+    if (view === null) return null;
+    const { table } = view;
+    const slot = table.find(block % VOLUME_KEYS);
+    if (slot < 0) return null;
+    const { span } = this;
+    span.position = table.offset(slot);
+    span.until = span.position + needleBytes(table.length(slot));
+    for (const distance of SPAN_STEPS) {
+      const ahead = table.find((block + distance * BLOB_BLOCKS) % VOLUME_KEYS);
+      if (ahead < 0 || table.offset(ahead) < span.position) continue;
+      span.until = table.offset(ahead) + needleBytes(table.length(ahead));
+      break;
+    }
+    return span;
   }
 
   private readSlotSync(needle: Needle, offset: number, target: Buffer): boolean {

@@ -14,7 +14,8 @@ import { isNoSpace } from '../disk/index.js';
 import { Arena } from './arena.js';
 import { type Clock, type Disk, systemClock, systemDisk } from './disk.js';
 import { listBlocks } from './listing.js';
-import { type BlockReader, openBlockReader } from './reader.js';
+import { openBlockReader } from './reader.js';
+import type { BlockReader } from './reading.js';
 import { BlockStore, type BlockWrite } from './store.js';
 import type { Append } from './volume.js';
 

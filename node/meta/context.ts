@@ -5,11 +5,12 @@ import { randomFillSync } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { limits } from '../../proto/limits.js';
 import type { Time } from '../../proto/meta/index.js';
+import type { NeedleSpan } from '../block/index.js';
 import type { Sessions } from './sessions.js';
 import type { BlockBytes, WriteContext } from './view.js';
 
-/** Fills `target` with the first bytes of a block, checked, if that costs no waiting. */
-export type ReadBlock = (block: number, target: Buffer) => boolean;
+/** Fills `target` with the first bytes of a block, checked, if that costs no waiting; null otherwise. */
+export type ReadBlock = (block: number, target: Buffer) => Readonly<NeedleSpan> | null;
 
 const NANOSECONDS_PER_MS = 1_000_000;
 
@@ -45,7 +46,8 @@ export class GroupContext implements WriteContext {
 
   blockBytes(block: number, length: number): BlockBytes | null {
     const bytes = this.blockBuffer.subarray(0, length);
-    return this.readBlock(block, bytes) ? { block, crc: crc32(bytes), bytes } : null;
+    const span = this.readBlock(block, bytes);
+    return span === null ? null : { block, crc: crc32(bytes), position: span.position, until: span.until, bytes };
   }
 
   sessionAlive(session: number): boolean {

@@ -101,7 +101,7 @@ export class MetaService {
     const wallClock = this.options.wallClock ?? (() => Date.now());
     const { logic } = this.tools;
     const progress = { loggedBytes: 0 };
-    const readBlock = this.options.readBlock ?? (() => false);
+    const readBlock = this.options.readBlock ?? (() => null);
     const { reserve } = this;
     reserve.ensure();
     this.surroundings = {

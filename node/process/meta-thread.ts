@@ -32,7 +32,7 @@ const meta = await openMetaService({
   leaseFile: leases === 0 ? undefined : leasePath(directory),
   bootId,
   deleteBlobs,
-  readBlock: (block, target) => reader.readSync(block, 0, target),
+  readBlock: (block, target) => (reader.readSync(block, 0, target) ? reader.spanOf(block) : null),
   writeBlock,
   clusterInfo: { node, bootId, directory, leases, metaPorts: [...metaPorts], blockPorts: [...blockPorts] },
   warn,

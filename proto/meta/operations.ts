@@ -38,8 +38,11 @@ export const XattrFlag = { CREATE: 1, REPLACE: 2 } as const;
 const entry = struct({ name, attr: attrCodec });
 
 const namedInode = struct({ name, inode: u53, mode: u32 });
-/** All of the only block of a file, with the CRC-32 by which whoever uses it checks it. */
-const inlined = struct({ block: u53, crc: u32, bytes: bytes(limits.inlineBytes) });
+/**
+ * All of the only block of a file, with the CRC-32 by which whoever uses it checks it. Its needle is at `position` of its
+ * volume's file, in which all needles stand from there up to `until`.
+ */
+const inlined = struct({ block: u53, crc: u32, position: u53, until: u53, bytes: bytes(limits.inlineBytes) });
 
 const inodeOperations = {
   lookup: operation('read', 1, { parent: u53, name }, { attr: attrCodec }),

@@ -2,6 +2,7 @@
 // earlier one; merging them gives what a reader sees (requirements R2.4).
 
 import { type Decoded, list, struct, u32, u53 } from '../codec.js';
+import { blockOf } from '../ids.js';
 import { limits } from '../limits.js';
 
 export const sliceCodec = struct({
@@ -58,4 +59,12 @@ function cover(slices: readonly Slice[], newest: number, start: number, end: num
     return;
   }
   out.push({ offset: start, length: end - start, blob: 0, blobOffset: 0, blobLength: 0 });
+}
+
+/** The block that holds a small file, and nothing but it; 0 where there is none. */
+export function onlyBlock(size: number, chunks: readonly Chunk[]): number {
+  if (size === 0 || size > limits.inlineBytes || chunks.length !== 1) return 0;
+  const segments = mergeSlices(chunks[0]!.slices, 0, size); // there is one
+  const { blob, blobOffset, blobLength } = segments[0]!; // of more than no bytes
+  return segments.length === 1 && blob !== 0 && blobOffset === 0 && blobLength === size ? blockOf(blob, 0) : 0;
 }

@@ -40,7 +40,7 @@ export class MetaMachine extends Machine {
       holdsLease: () => this.holdsLease(),
       monotonic: () => options.process.nowUs() / 1000,
       wallClock: () => Math.floor(times.wallClock()),
-      readBlock: () => false,
+      readBlock: () => null,
       hashTarget: operations.hashTarget,
       reserve: HELD_BACK,
       onApplied: () => undefined,

@@ -3,17 +3,15 @@
 // as long as its rows stand.
 
 import { crc32c } from '../../../proto/crc32c.js';
-import { blockOf } from '../../../proto/ids.js';
 import { limits } from '../../../proto/limits.js';
 import {
   type Attr,
   AttrFlag,
-  type Chunk,
   chunkRowCodec,
   isDirectory,
   isFile,
   Mode,
-  mergeSlices,
+  onlyBlock,
   ReclaimKind,
   SetAttr,
 } from '../../../proto/meta/index.js';
@@ -103,14 +101,6 @@ export const open: ReadHandler<'open'> = (view, { inode, held, inline }, context
   const block = node.attr.size > inline ? 0 : onlyBlock(node.attr.size, chunks);
   return { attr: node.attr, chunks, inlined: block === 0 ? null : context.blockBytes(block, node.attr.size) };
 };
-
-/** The block that holds a small file, and nothing but it; 0 where there is none. */
-function onlyBlock(size: number, chunks: readonly Chunk[]): number {
-  if (size === 0 || size > limits.inlineBytes || chunks.length !== 1) return 0;
-  const segments = mergeSlices(chunks[0]!.slices, 0, size); // there is one
-  const { blob, blobOffset, blobLength } = segments[0]!; // of more than no bytes
-  return segments.length === 1 && blob !== 0 && blobOffset === 0 && blobLength === size ? blockOf(blob, 0) : 0;
-}
 
 export const chunkRead: ReadHandler<'chunkRead'> = (view, { inode, first, count }) => {
   if (count > limits.chunksPerRead)

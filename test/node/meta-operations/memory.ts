@@ -162,7 +162,7 @@ type Handled = keyof Reads | keyof Writes;
 /** What an open brings along of a block, if it is at hand. */
 export function inlinedOf(block: number, bytes: Buffer | undefined, length: number) {
   const asked = bytes?.subarray(0, length);
-  return asked === undefined ? null : { block, crc: crc32(asked), bytes: asked };
+  return asked === undefined ? null : { block, crc: crc32(asked), position: 0, until: 0, bytes: asked };
 }
 
 export class World {

@@ -270,7 +270,7 @@ export function heldGroup(directory: string): HeldGroup {
     partition: 1,
     engine,
     holdsLease: () => lease.holds,
-    readBlock: () => false,
+    readBlock: () => null,
     monotonic: clock.read,
     wallClock: clock.read,
     hashTarget: logic.hashTarget,
