@@ -1,8 +1,8 @@
 // The simulations that there are, and whose run a seed is: every number is a run of one of them.
 
 import { SCALE } from './blocks/scale.js';
-import { withLimits } from './options.js';
-import { raft } from './raft.js';
+import { withLimits } from './limits.js';
+import { raft } from './raft/simulation.js';
 import type { House, Simulation } from './shell/simulation.js';
 
 // Some limits are read when node/block is loaded: it is loaded under its own.

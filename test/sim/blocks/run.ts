@@ -1,6 +1,6 @@
 // Runs a seed: a storm, in which nothing wrong may happen, then calm, in which everything must come right.
 
-import { withLimits } from '../options.js';
+import { withLimits } from '../limits.js';
 import { ASSERTION, PROGRESS } from '../shell/reports.js';
 import { type Outcome, type RunOptions, STORM } from '../shell/simulation.js';
 import { World } from '../world.js';
