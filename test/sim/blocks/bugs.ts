@@ -137,10 +137,10 @@ const compactions: readonly Bug[] = [
     'const runs = killRuns(copy.table, deleted);',
     'killRuns(copy.table, deleted); const runs = [];',
   ]),
-  bug('a copy lacks the last needle of each step', [
+  bug('a copy lacks needles until the next start', [
     'compaction',
-    'buffers.push(window',
-    'if (next % 7 !== 6) buffers.push(window',
+    'copy.table.insert(key, facts(volume.table, slot, offset));',
+    'if (next % 7 !== 6) copy.table.insert(key, facts(volume.table, slot, offset));',
   ]),
   bug(
     'the old pair takes tombstones while the new is put in place',
