@@ -228,7 +228,9 @@ export class Session {
       const thread = life.threadOf(blockVolume(left[0]!.id));
       const mine = left.filter(({ id }) => life.threadOf(blockVolume(id)) === thread);
       const request = { blobs: mine.map(({ id }) => ({ blob: id, blocks: BLOB_BLOCKS })) };
+      universe.deletes(mine.length);
       const result = await life.request(thread, 'blockDelete', request);
+      universe.deletes(-mine.length);
       if (result !== LOST && result.status !== Status.CLOSED) {
         const { status, message } = result;
         universe.invariants.answered({ what: 'a deletion', status, message, allowed: this.full() });

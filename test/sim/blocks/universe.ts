@@ -27,6 +27,9 @@ export class Universe {
   lives = 0;
   up = false;
   life: Life | undefined;
+  /** Blobs whose deletion is under way, and the most of them at one time. */
+  private deleting = 0;
+  private mostDeleting = 0;
   private waiting: (() => void)[] = [];
   private readonly lifeRandom: Random;
   private readonly diskRandom: Random;
@@ -184,10 +187,18 @@ export class Universe {
     if (bytes > mostBytes) this.invariants.report(BOUNDS, `a write of ${bytes} bytes`);
   }
 
+  /** A deletion of so many blobs begins, or ends. */
+  deletes(blobs: number): void {
+    this.deleting += blobs;
+    this.mostDeleting = Math.max(this.mostDeleting, this.deleting);
+  }
+
   opened(files: number): void {
     const { volumeFilesPerThread, openVolumesPerThread } = limits;
     // Each of two threads, a pair a volume: the sealed and the open, those that seal, what is copied or made.
-    const most = 2 * 2 * (volumeFilesPerThread + 2 * openVolumesPerThread + 6);
+    const usual = 2 * 2 * (volumeFilesPerThread + 2 * openVolumesPerThread + 6);
+    // A volume stays open while a tombstone is on its way, and until another is opened.
+    const most = usual + 2 * this.mostDeleting;
     // On a full disk volumes stay open whose index lines wait for space.
     if (files > most && !this.has('full-disk'))
       this.invariants.report(BOUNDS, `${files} files are open to write, more than ${most}`);
