@@ -214,6 +214,7 @@ export class Group {
     else if (this.takeCut() || ready.hardState !== null) this.wal.stageState(log);
     for (const entry of ready.entries) this.wal.stageEntry(log, entry);
     this.lease.follow(raft);
+    this.traffic.follow();
     if (ready.round !== 0) this.lease.leaves(raft, ready.round, nowUs);
     for (const message of ready.messages) this.post(message);
     if (ready.reads !== null) this.reads.grant(ready.reads);

@@ -81,12 +81,16 @@ export class SnapshotTraffic {
     this.sends.get(answer.from)?.answer(answer);
   }
 
-  tick(): void {
+  /** After the core has changed: what nobody waits for any more keeps no other group's snapshot from being sent. */
+  follow(): void {
     for (const [to, send] of this.sends) {
       const progress = this.raft.leading ? this.raft.tracker.progress.get(to) : undefined;
       if (progress?.state !== 'snapshot' || progress.snapshotIndex !== send.index) this.stop(to);
-      else send.tick();
     }
+  }
+
+  tick(): void {
+    for (const send of this.sends.values()) send.tick();
   }
 
   end(): void {
