@@ -48,7 +48,10 @@ export class NothingLost extends Invariant {
     if (core.term === durable.term && durable.vote !== 0 && core.vote !== durable.vote) {
       this.broken(`${where(member)} starts without its vote for ${durable.vote}`);
     }
-    if (core.log.firstIndex - 1 > durable.lastIndex) return;
+    const base = core.log.firstIndex - 1;
+    // A snapshot that was under way may have taken the place of all entries: of those that are older, or that it contradicts.
+    const known = durable.termAt(base);
+    if (base > durable.lastIndex || (known !== 0 && known < core.log.term(base))) return;
     for (let index = Math.max(core.log.firstIndex, durable.firstIndex); index <= durable.lastIndex; index++) {
       const term = durable.termAt(index);
       const found = index <= core.log.lastIndex ? core.log.term(index) : 0;
