@@ -73,7 +73,7 @@ export async function connectRemote(options: ConnectOptions): Promise<RemoteNode
 function openLocal({ directory, leases }: ClusterInfo, warn: (message: string) => void): LocalMeta | null {
   if (leases === 0) return null;
   try {
-    return openOutsideMeta(directory, leases);
+    return openOutsideMeta(directory, leases, warn);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     // Another container, or another user: no reason to say anything.

@@ -42,10 +42,10 @@ export class DatabaseAnswers {
   static open(data: DatabaseData | null): DatabaseAnswers | null {
     if (data === null) return null;
     try {
-      const meta = openOutsideMeta(data.directory, data.instance);
+      const meta = openOutsideMeta(data.directory, data.instance, () => {});
       return meta === null ? null : new DatabaseAnswers(meta, data);
     } catch {
-      // The engine, which opened it too, has said why.
+      // The engine opens it too, and says why.
       return null;
     }
   }

@@ -58,16 +58,25 @@ export interface ReadLease {
   readonly instance: number;
 }
 
+/** Of a reader in another process than the one that writes the databases. */
+export interface Outside {
+  /** A database cannot be opened by this process; said once. */
+  readonly warn: (message: string) => void;
+  readonly onClosed: () => void;
+}
+
 export class LocalReader implements LocalMeta {
   private readonly groups = new Map<number, LocalGroup>();
   private readonly closing = new Set<Promise<void>>();
 
-  /** `onClosed`: where another process writes the databases. */
+  /** A database could not be opened: nothing is read any more. */
+  private failed = false;
+
   constructor(
     private readonly directory: string,
     private readonly handlers: ReadHandlers,
     private readonly lease: ReadLease,
-    private readonly onClosed?: () => void,
+    private readonly outside?: Outside,
   ) {}
 
   read<K extends MetaOperationName>(name: K, group: number, request: MetaRequest<K>): MetaAnswer<K> | undefined {
@@ -75,6 +84,7 @@ export class LocalReader implements LocalMeta {
       | ((view: View, request: MetaRequest<K>, context: ReadContext) => MetaAnswer<K>)
       | undefined;
     if (handler === undefined) return undefined;
+    if (this.failed) return undefined;
     if (!this.lease.mayRead(group)) {
       this.forgetIfGone(group);
       return undefined;
@@ -96,7 +106,7 @@ export class LocalReader implements LocalMeta {
   async close(): Promise<void> {
     for (const group of [...this.groups.keys()]) this.forget(group);
     await Promise.all(this.closing);
-    this.onClosed?.();
+    this.outside?.onClosed();
   }
 
   /** Undefined: a group that was just made, and leads before its first rows stand; or one whose file is being replaced. */
@@ -109,7 +119,8 @@ export class LocalReader implements LocalMeta {
     if (known !== undefined) return this.groups.get(group);
     // What is closed on this path is not closed yet.
     if (inode === undefined || this.closing.size > 0) return undefined;
-    const engine = new Engine(file, this.onClosed !== undefined);
+    const engine = this.openEngine(file);
+    if (engine === undefined) return undefined;
     const partition = group === 0 ? 0 : partitionOf(engine);
     if (partition === undefined) {
       this.end(engine);
@@ -118,6 +129,19 @@ export class LocalReader implements LocalMeta {
     const opened = { engine, context: new LocalContext(partition), inode, instance: this.lease.instance };
     this.groups.set(group, opened);
     return opened;
+  }
+
+  private openEngine(file: string): Engine | undefined {
+    try {
+      return new Engine(file, this.outside !== undefined);
+    } catch (error) {
+      if (this.outside === undefined) throw error;
+      this.failed = true;
+      this.outside.warn(
+        `${file} cannot be read here, so the node is asked for everything: ${(error as Error).message}`,
+      );
+      return undefined;
+    }
   }
 
   /** The group's volume was deleted: its files are only held by whoever has them open. */

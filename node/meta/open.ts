@@ -63,11 +63,15 @@ export function leasePath(dataDirectory: string): string {
  * For another process of the node's machine; `instance` is what the node says of itself (clusterInfo.leases). Null: what is
  * in the directory is another node's. Throws what the file system says where the directory may not be read.
  */
-export function openOutsideMeta(dataDirectory: string, instance: number): LocalMeta | null {
+export function openOutsideMeta(
+  dataDirectory: string,
+  instance: number,
+  warn: (message: string) => void,
+): LocalMeta | null {
   const leases = new PublishedLeases(leasePath(dataDirectory));
   if (!leases.isOf(instance)) {
     leases.close();
     return null;
   }
-  return new LocalReader(dataDirectory, operations.readHandlers, leases, () => leases.close());
+  return new LocalReader(dataDirectory, operations.readHandlers, leases, { warn, onClosed: () => leases.close() });
 }

@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { after, test } from 'node:test';
 import { connectRemote, type RemoteNode } from '../../../client/connect/index.js';
+import { openOutsideMeta } from '../../../node/meta/index.js';
+import { createLeases, FilePublisher, FOREVER, LeaseFile, LeaseWriter } from '../../../node/raft/index.js';
 import { HOST, killNodes, type NodeTarget, startNode } from '../../../perf/servers.js';
 import { rootInode } from '../../../proto/ids.js';
 import { OfsError, Status } from '../../../proto/status.js';
@@ -164,4 +166,22 @@ test('pages that a killed reader held are used again after the next checkpoint',
   await grow();
   assert.strictEqual(await grow(), 0);
   await node.close();
+});
+
+test('a database that this process cannot open is asked for, and that is said once', async (t) => {
+  const directory = temporaryDirectory();
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  fs.mkdirSync(`${directory}/meta/groups/3/data.mdb`, { recursive: true });
+  const leases = LeaseFile.create(`${directory}/meta/leases`);
+  const publisher = new FilePublisher(`${directory}/meta/leases`);
+  new LeaseWriter(createLeases(), publisher).grant(3, { term: 1, deadlineUs: FOREVER, appliedIndex: 1 });
+  const warnings: string[] = [];
+  const local = openOutsideMeta(directory, leases.instance, (message) => warnings.push(message));
+  for (let turn = 0; turn < 3; turn++) assert.strictEqual(local!.read('getattr', 3, { inode: 1 }), undefined);
+  assert.strictEqual(warnings.length, 1, warnings.join());
+  assert.match(warnings[0]!, /data\.mdb cannot be read here, so the node is asked/);
+  await local!.close();
+  publisher.close();
+  leases.close();
+  assert.strictEqual(openOutsideMeta(directory, leases.instance, assert.fail), null, 'another node, or none');
 });
