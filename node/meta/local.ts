@@ -68,7 +68,6 @@ export interface Outside {
 export class LocalReader implements LocalMeta {
   private readonly groups = new Map<number, LocalGroup>();
   private readonly closing = new Set<Promise<void>>();
-
   /** A database could not be opened: nothing is read any more. */
   private failed = false;
 
@@ -83,8 +82,7 @@ export class LocalReader implements LocalMeta {
     const handler = this.handlers[name] as
       | ((view: View, request: MetaRequest<K>, context: ReadContext) => MetaAnswer<K>)
       | undefined;
-    if (handler === undefined) return undefined;
-    if (this.failed) return undefined;
+    if (handler === undefined || this.failed) return undefined;
     if (!this.lease.mayRead(group)) {
       this.forgetIfGone(group);
       return undefined;
@@ -114,9 +112,11 @@ export class LocalReader implements LocalMeta {
     const file = this.file(group);
     const inode = fs.statSync(file, { throwIfNoEntry: false })?.ino;
     const known = this.groups.get(group);
-    if (known !== undefined && known.inode !== inode) this.forget(group);
-    else if (known !== undefined) known.instance = this.lease.instance;
-    if (known !== undefined) return this.groups.get(group);
+    if (known !== undefined && known.inode === inode) {
+      known.instance = this.lease.instance;
+      return known;
+    }
+    if (known !== undefined) this.forget(group);
     // What is closed on this path is not closed yet.
     if (inode === undefined || this.closing.size > 0) return undefined;
     const engine = this.openEngine(file);
