@@ -1,5 +1,6 @@
 // What a file of the model holds: stretches of blobs, in order, apart. The blob is the tag of what was written, so a
-// read shows whose bytes are where. Two lists that show the same are the same list.
+// read shows whose bytes are where. Two lists that show the same are the same list. A blob has a number below 0 as long
+// as nobody has told which it is.
 
 import { limits } from '../../proto/limits.js';
 import { type Chunk, mergeSlices } from '../../proto/meta/index.js';
@@ -51,6 +52,38 @@ export function overwrite(content: Content, written: Content): Content {
     result = merged;
   }
   return result;
+}
+
+/** A number for a blob of which nobody has told where it is. */
+export function freshBlob(content: Content): number {
+  return Math.min(0, ...content.map(({ blob }) => blob)) - 1;
+}
+
+/** Untold blobs numbered by the order in which they show: which of them is which makes no difference. */
+export function numbered(content: Content): Content {
+  if (content.every(({ blob }) => blob > 0)) return content;
+  const numbers = new Map<number, number>();
+  return content.map((extent) => {
+    if (extent.blob > 0) return extent;
+    const blob = numbers.get(extent.blob) ?? -1 - numbers.size;
+    numbers.set(extent.blob, blob);
+    return { ...extent, blob };
+  });
+}
+
+/**
+ * `content` once a `part` of it was `shown`, which tells where untold blobs of the part are. As it is, if that tells
+ * nothing or cannot be: two in one, or one that is another's.
+ */
+export function identified(content: Content, part: Content, shown: Content): Content {
+  const told = new Map<number, number>();
+  part.forEach(({ blob }, at) => {
+    const real = shown[at]?.blob;
+    if (blob < 0 && real !== undefined) told.set(blob, real);
+  });
+  const real = new Set(told.values());
+  if (real.size === 0 || real.size < told.size || content.some(({ blob }) => real.has(blob))) return content;
+  return content.map((extent) => ({ ...extent, blob: told.get(extent.blob) ?? extent.blob }));
 }
 
 export function sameContent(left: Content, right: Content): boolean {

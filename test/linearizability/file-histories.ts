@@ -1,12 +1,15 @@
 // Histories of the file system for tests: written by hand in short words, or made by the service's own operations over
 // a store in memory, one at a time, while clients call and hear concurrently.
 
+import { blobSequence } from '../../proto/ids.js';
+import { limits } from '../../proto/limits.js';
 import { type Attr, Mode } from '../../proto/meta/index.js';
 import { OfsError, Status } from '../../proto/status.js';
 import { World } from '../node/meta-operations/memory.js';
 import { execute } from './generate.js';
 import { type FileAnswer, type FileOperation, type FileRequest, UNKNOWN } from './index.js';
 import { ask, sliceOf, writeOf } from './requests.js';
+import type { Requests } from './rule.js';
 
 export { ask, sliceOf, writeOf };
 
@@ -64,9 +67,11 @@ export interface FileShape {
 
 /** Runs one request as the service would. */
 export function performer(world: World): (asked: FileRequest) => FileAnswer {
-  return ({ name, request }) => {
+  return (asked) => {
     try {
-      if (name === 'append') throw new Error('the service has no append');
+      if (asked.name === 'append') throw new Error('the service has no append');
+      if (asked.name === 'writeCommit') return { status: Status.OK, answer: writeBytes(world, asked.request) };
+      const { name, request } = asked;
       const answer = world.call(name, request as never) as FileAnswer['answer'];
       return { status: Status.OK, answer };
     } catch (error) {
@@ -74,6 +79,15 @@ export function performer(world: World): (asked: FileRequest) => FileAnswer {
       return { status: error.status, answer: null };
     }
   };
+}
+
+/** The block first, then the commit that names it. Every fourth answer is as a retry has it. */
+function writeBytes(world: World, { offset, payload, crc: _, ...request }: Requests['writeCommit']) {
+  const chunk = Math.floor(offset / limits.chunkBytes);
+  const slice = world.slice(offset % limits.chunkBytes, payload.length);
+  const { blob } = slice;
+  const answer = world.call('chunkCommit', { ...request, chunks: [{ chunk, slices: [slice] }] });
+  return { ...answer, blob: blobSequence(blob) % 4 === 0 ? 0 : blob };
 }
 
 /** A history of requests that clients make of what they have heard, answered by the service's own operations. */
@@ -113,14 +127,17 @@ export function executeFiles(shape: FileShape): { setup: FileOperation[]; histor
       () => ask.rename([parent, some], place(), pick([0, 0, 1, 2])),
       () => ask.link(inode, parent, some),
       () => ask.readdir(pick([parent, directories[at]!]), pick(['', 'f1']), pick([1, 100])),
+      () => ask.readNames(pick([parent, directories[at]!]), pick(['', 'f1']), pick([1, 100])),
+      () => ask.lookupNear(parent, some, pick([0, 1, 100])),
       () => ask.truncate(inode, Math.floor(random() * 5) * 10),
       () => writeOf(inode, world.slice(offset, 10 + Math.floor(random() * 3) * 10)),
+      () => ask.writeBytes(inode, offset, Buffer.alloc(10 + Math.floor(random() * 3) * 10)),
       () => ask.read(inode),
       () => ask.open(inode, random() < 0.5),
     ])();
   };
   const hear = (client: number, _: FileRequest, { answer }: FileAnswer): void => {
-    const told = (answer as { attr?: Attr } | null)?.attr;
+    const told = (answer as { attr?: Attr | null } | null)?.attr ?? undefined;
     if (told !== undefined && told.inode !== world.root) heard[client % shape.directories]!.add(told.inode);
   };
   const { clients, operations, unknownPercent } = shape;

@@ -2,7 +2,7 @@
 
 import type { Status } from '../../proto/status.js';
 import type { History, Operation } from './history.js';
-import type { Answers, OperationName, Requests } from './rules.js';
+import type { Answers, OperationName, Requests } from './rule.js';
 
 export type FileRequest = { [K in OperationName]: { readonly name: K; readonly request: Requests[K] } }[OperationName];
 

@@ -3,14 +3,23 @@
 
 import assert from 'node:assert';
 import { test } from 'node:test';
+import { limits } from '../../proto/limits.js';
 import { RenameFlag } from '../../proto/meta/index.js';
 import { Status } from '../../proto/status.js';
 import { seededRandom } from '../support/random.js';
 import { bruteForce } from './brute-force.js';
 import { ask, attr, did, directory, executeFiles, ROOT, sliceOf } from './file-histories.js';
-import { check, type FileAnswer, type FileHistory, type FileOperation, fileSystem, UNKNOWN } from './index.js';
+import {
+  check,
+  type FileAnswer,
+  type FileHistory,
+  type FileOperation,
+  type FileRequest,
+  fileSystem,
+  UNKNOWN,
+} from './index.js';
 
-const { NOENT, EXIST, NOTEMPTY, STALE, ISDIR, NOTDIR, INVAL } = Status;
+const { NOENT, EXIST, NOTEMPTY, STALE, ISDIR, NOTDIR, INVAL, CORRUPT } = Status;
 
 /** File 10 is /a/x, with 5 bytes of blob 1; directories are 2 (/a), 3 (/b) and 4 (/a/sub). */
 const setup: FileHistory = [
@@ -33,6 +42,19 @@ const whole = (...entries: object[]) => ({
 const lastKey = ({ name, attr: { nlink, mode } }: ReturnType<typeof entry>) =>
   nlink > 1 && mode >= 0o40000 && mode < 0o50000 ? `${name}/` : name;
 const read = (chunks: object[], size: number) => ({ attr: attr(10, { size }), chunks });
+
+const listed = ({ name, attr: { inode, mode } }: ReturnType<typeof entry>) => ({ name, inode, mode });
+const names = (...entries: ReturnType<typeof entry>[]) => ({ ...whole(...entries), entries: entries.map(listed) });
+const near = (of: object | null, ...entries: object[]) => ({ attr: of, entries });
+const bytes = (text: string) => Buffer.from(text);
+const wrote = (blob: number, size: number) => ({ attr: attr(10, { size }), crowded: [], blob });
+const shows = (size: number, ...slices: object[]) => read([{ chunk: 0, slices }], size);
+
+/** With a checksum that is not that of the bytes. */
+function spoilt(asked: FileRequest): FileRequest {
+  assert(asked.name === 'writeCommit');
+  return { ...asked, request: { ...asked.request, crc: asked.request.crc ^ 1 } };
+}
 
 const good: Record<string, FileOperation[]> = {
   'of two exclusive creates one fails': [
@@ -90,6 +112,68 @@ const good: Record<string, FileOperation[]> = {
   'two appends without an answer stand behind each other': [
     did(1, [1, null], { name: 'append', request: { inode: 10, blob: 32, length: 5 } }),
     did(2, [2, 3], { name: 'append', request: { inode: 10, blob: 48, length: 5 } }, { offset: 10 }),
+  ],
+  'names are listed beside a create, with it and without': [
+    did(1, [1, 9], ask.create(2, 'n'), { attr: attr(20), created: true }),
+    did(2, [2, 3], ask.readNames(2), names(entry('sub', directory(4)), entry('x'))),
+    did(2, [4, 5], ask.readNames(2), names(entry('n', attr(20)), entry('sub', directory(4)), entry('x'))),
+  ],
+  'a page of names ends before the last': [
+    did(1, [1, 2], ask.readNames(2, '', 1), { entries: [listed(sub)], end: false, cursor: 'sub/' }),
+    did(1, [3, 4], ask.readNames(2, 'sub/', 1), { entries: [listed(entry('x'))], end: true, cursor: 'x' }),
+  ],
+  'names tell which inode a directory made without an answer has': [
+    did(1, [1, null], ask.mkdir(3, 'n')),
+    did(2, [2, 3], ask.readNames(3), names(entry('n', directory(20)))),
+    did(2, [4, 5], ask.create(20, 'f'), { attr: attr(21), created: true }),
+  ],
+  'a near look-up shows what lies behind a name, there or not, and as much as is wanted': [
+    did(1, [1, 2], ask.lookupNear(2, 'a'), near(null, sub, entry('x'))),
+    did(1, [3, 4], ask.lookupNear(2, 'a', 1), near(null, sub)),
+    did(1, [5, 6], ask.lookupNear(2, 'a', 0), near(null)),
+    did(1, [7, 8], ask.lookupNear(2, 'x'), near(x)),
+    did(1, [9, 10], ask.lookupNear(10, 'x'), NOTDIR),
+  ],
+  'a directory stands behind its own name, also when only this tells which it is': [
+    did(1, [1, null], ask.mkdir(3, 'n')),
+    did(2, [2, 3], ask.lookupNear(3, 'n'), near(directory(20), entry('n', directory(20)))),
+    did(2, [4, 5], ask.getattr(20), { attr: directory(20) }),
+  ],
+  'a near look-up beside an unlink shows the entry or not': [
+    did(1, [1, 9], ask.unlink(2, 'x'), { attr: attr(10, { nlink: 0, size: 5 }) }),
+    did(2, [2, 3], ask.lookupNear(2, 'sub'), near(directory(4), sub, entry('x'))),
+    did(2, [4, 5], ask.lookupNear(2, 'sub'), near(directory(4), sub)),
+  ],
+  'bytes that went with their commit are over what was there, and a commit goes over them': [
+    did(1, [1, 2], ask.writeBytes(10, 3, bytes('four')), wrote(32, 7)),
+    did(1, [3, 4], ask.open(10), shows(7, slice(1, 0, 5), slice(2, 3, 4))),
+    did(1, [5, 6], ask.write(10, 3, { offset: 5, length: 4 }), { attr: attr(10, { size: 9 }), crowded: [] }),
+    did(1, [7, 8], ask.read(10), shows(9, slice(1, 0, 5), slice(2, 3, 4), slice(3, 5, 4))),
+  ],
+  'of two commits with their bytes at once either is the last': [
+    did(1, [1, 5], ask.writeBytes(10, 0, bytes('first')), wrote(32, 5)),
+    did(2, [2, 4], ask.writeBytes(10, 0, bytes('other')), wrote(48, 5)),
+    did(2, [6, 7], ask.read(10), shows(5, slice(3, 0, 5), slice(2, 0, 5))),
+  ],
+  'bytes of retries and of commits without an answer lie where reads show them': [
+    did(1, [1, null], ask.writeBytes(10, 5, bytes('lost'))),
+    did(1, [2, 3], ask.writeBytes(10, 9, bytes('retried')), wrote(0, 16)),
+    did(2, [4, 5], ask.read(10), shows(16, slice(1, 0, 5), slice(7, 5, 4), slice(8, 9, 7))),
+    did(2, [6, 7], ask.open(10), shows(16, slice(1, 0, 5), slice(7, 5, 4), slice(8, 9, 7))),
+  ],
+  'two commits without an answer are told apart by a read of one of them': [
+    did(1, [1, null], ask.writeBytes(10, 0, bytes('first'))),
+    did(2, [1, null], ask.writeBytes(10, 0, bytes('other'))),
+    did(3, [2, 6], ask.read(10), shows(5, slice(3, 0, 5))),
+    did(4, [3, 5], ask.read(10), shows(5, slice(2, 0, 5))),
+    did(3, [7, 8], ask.read(10), shows(5, slice(3, 0, 5))),
+  ],
+  'bytes that came damaged, and too many, are refused': [
+    did(1, [1, 2], spoilt(ask.writeBytes(10, 0, bytes('first'))), CORRUPT),
+    did(1, [3, 4], ask.writeBytes(10, 0, Buffer.alloc(limits.inlineBytes + 1)), INVAL),
+    did(1, [5, 6], ask.writeBytes(2, 0, bytes('first')), ISDIR),
+    did(1, [7, 8], ask.writeBytes(77, 0, bytes('first')), STALE),
+    did(1, [9, 10], ask.read(10), shows(5, slice(1, 0, 5))),
   ],
 };
 
@@ -173,6 +257,91 @@ const bad: Record<string, FileOperation[]> = {
     did(2, [2, 3], ask.unlink(3, 'n'), { attr: attr(20, { nlink: 0 }) }),
     did(2, [4, 5], ask.lookup(3, 'n'), { attr: attr(21) }),
   ],
+  'a listing of names misses one that was made before': [
+    did(1, [1, 2], ask.create(2, 'n'), { attr: attr(20), created: true }),
+    did(2, [3, 4], ask.readNames(2), names(sub, entry('x'))),
+  ],
+  'a listing of names forgets one that it had': [
+    did(1, [1, 9], ask.create(2, 'n'), { attr: attr(20), created: true }),
+    did(2, [2, 3], ask.readNames(2), names(entry('n', attr(20)), sub, entry('x'))),
+    did(3, [4, 5], ask.readNames(2), names(sub, entry('x'))),
+  ],
+  'a listing of names has one that is gone': [
+    did(1, [1, 2], ask.unlink(2, 'x'), { attr: attr(10, { nlink: 0, size: 5 }) }),
+    did(2, [3, 4], ask.readNames(2), names(sub, entry('x'))),
+  ],
+  'a listing of names gives a name to another inode': [
+    did(1, [1, 2], ask.readNames(2), names(sub, entry('x', attr(11)))),
+  ],
+  'a listing of names has a directory as a file': [
+    did(1, [1, 2], ask.readNames(2), names(entry('sub', attr(4)), entry('x'))),
+  ],
+  'a listing of names ends before its end': [
+    did(1, [1, 2], ask.readNames(2), { entries: [listed(sub)], end: true, cursor: 'sub/' }),
+  ],
+  'a listing of names is of no directory': [did(1, [1, 2], ask.readNames(10), names())],
+  'a near look-up shows an entry that was unlinked before': [
+    did(1, [1, 2], ask.unlink(2, 'x'), { attr: attr(10, { nlink: 0, size: 5 }) }),
+    did(2, [3, 4], ask.lookupNear(2, 'sub'), near(directory(4), sub, entry('x'))),
+  ],
+  'a near look-up finds what was unlinked before': [
+    did(1, [1, 2], ask.unlink(2, 'x'), { attr: attr(10, { nlink: 0, size: 5 }) }),
+    did(2, [3, 4], ask.lookupNear(2, 'x'), near(x)),
+  ],
+  'a near look-up does not find what is there': [did(1, [1, 2], ask.lookupNear(2, 'x'), near(null))],
+  'a near look-up leaves an entry out before another': [did(1, [1, 2], ask.lookupNear(2, 'a'), near(null, entry('x')))],
+  'a near look-up shows nothing where something is': [did(1, [1, 2], ask.lookupNear(2, 'a'), near(null))],
+  'a near look-up shows more than is wanted': [did(1, [1, 2], ask.lookupNear(2, 'a', 1), near(null, sub, entry('x')))],
+  'a near look-up shows a size from before a write': [
+    did(1, [1, 2], ask.writeBytes(10, 3, bytes('four')), wrote(32, 7)),
+    did(2, [3, 4], ask.lookupNear(2, 'a'), near(null, sub, entry('x'))),
+  ],
+  'a near look-up sees half of a rename': [
+    did(1, [1, 9], ask.rename([2, 'x'], [2, 'y']), { attr: x, replaced: 0 }),
+    did(2, [2, 3], ask.lookupNear(2, 'x'), near(null, entry('y'))),
+    did(2, [4, 5], ask.lookupNear(2, 'sub'), near(directory(4), sub, entry('x'))),
+  ],
+  'an open does not see bytes that went with their commit': [
+    did(1, [1, 2], ask.writeBytes(10, 0, bytes('first')), wrote(32, 5)),
+    did(2, [3, 4], ask.open(10), shows(5, slice(1, 0, 5))),
+  ],
+  'bytes that went with their commit are elsewhere than the answer says': [
+    did(1, [1, 2], ask.writeBytes(10, 0, bytes('first')), wrote(32, 5)),
+    did(2, [3, 4], ask.open(10), shows(5, slice(3, 0, 5))),
+  ],
+  'a commit with its bytes answers a wrong size': [did(1, [1, 2], ask.writeBytes(10, 3, bytes('four')), wrote(32, 5))],
+  'a commit with its bytes makes a file shorter': [did(1, [1, 2], ask.writeBytes(10, 0, bytes('one')), wrote(32, 3))],
+  'of two commits with their bytes the first stands over the second': [
+    did(1, [1, 2], ask.writeBytes(10, 0, bytes('first')), wrote(32, 5)),
+    did(2, [3, 4], ask.writeBytes(10, 0, bytes('other')), wrote(48, 5)),
+    did(2, [5, 6], ask.read(10), shows(5, slice(3, 0, 5), slice(2, 0, 5))),
+  ],
+  'two reads see two commits with their bytes in two orders': [
+    did(1, [1, 9], ask.writeBytes(10, 5, bytes('one')), wrote(32, 8)),
+    did(2, [1, 9], ask.writeBytes(10, 8, bytes('two')), wrote(48, 11)),
+    did(3, [2, 3], ask.read(10), shows(8, slice(1, 0, 5), slice(2, 5, 3))),
+    did(4, [4, 5], ask.read(10), shows(11, slice(1, 0, 5), slice(3, 8, 3))),
+  ],
+  'two commits with their bytes get one blob': [
+    did(1, [1, 2], ask.writeBytes(10, 0, bytes('one')), wrote(32, 5)),
+    did(1, [3, 4], ask.writeBytes(10, 3, bytes('two')), wrote(32, 6)),
+  ],
+  'bytes that came damaged are taken': [did(1, [1, 2], spoilt(ask.writeBytes(10, 0, bytes('first'))), wrote(32, 5))],
+  'good bytes are said to be damaged': [did(1, [1, 2], ask.writeBytes(10, 0, bytes('first')), CORRUPT)],
+  'bytes of a retry are in two places': [
+    did(1, [1, 2], ask.writeBytes(10, 5, bytes('retried')), wrote(0, 12)),
+    did(2, [3, 4], ask.read(10), shows(12, slice(1, 0, 5), slice(7, 5, 7))),
+    did(2, [5, 6], ask.read(10), shows(12, slice(1, 0, 5), slice(8, 5, 7))),
+  ],
+  'bytes of two retries are in one place': [
+    did(1, [1, 2], ask.writeBytes(10, 5, bytes('one')), wrote(0, 8)),
+    did(1, [3, 4], ask.writeBytes(10, 8, bytes('two')), wrote(0, 11)),
+    did(2, [5, 6], ask.read(10), shows(11, slice(1, 0, 5), slice(7, 5, 3), slice(7, 8, 3))),
+  ],
+  'bytes of a retry are lost': [
+    did(1, [1, 2], ask.writeBytes(10, 5, bytes('retried')), wrote(0, 12)),
+    did(2, [3, 4], ask.read(10), shows(12, slice(1, 0, 5))),
+  ],
 };
 
 for (const [name, history] of Object.entries(good)) {
@@ -205,12 +374,12 @@ function damage(history: FileHistory, random: () => number): FileHistory {
       const status = answer.status === NOENT ? EXIST : NOENT;
       return { ...operation, answer: { ...answer, status } };
     }
-    const told = answer.answer as { attr?: ReturnType<typeof attr>; entries?: unknown[] };
+    const told = answer.answer as { attr?: ReturnType<typeof attr> | null; entries?: unknown[] };
     if (told.entries !== undefined && told.entries.length > 0) {
       const entries = told.entries.slice(1);
       return { ...operation, answer: { ...answer, answer: { ...told, entries } as FileAnswer['answer'] } };
     }
-    if (told.attr === undefined) return { ...operation, answer: { status: NOENT, answer: null } };
+    if (told.attr === undefined || told.attr === null) return { ...operation, answer: { status: NOENT, answer: null } };
     const { size, nlink, inode } = told.attr;
     const other = [{ nlink: nlink + 1 }, { nlink: nlink - 1 }, { inode: inode + 1 }, { size: size + 10 }][kind];
     const changed = { ...told, attr: { ...told.attr, ...other } } as FileAnswer['answer'];

@@ -4,13 +4,15 @@
 
 import assert from 'node:assert';
 import type { ByteString } from '../../proto/codec.js';
+import type { Attr } from '../../proto/meta/index.js';
 import { Status, statusName } from '../../proto/status.js';
 import type { FileAnswer, FileHistory, FileOperation, FileRequest } from './file-operations.js';
 import { type Model, UNKNOWN, type Unknown } from './history.js';
 import { independentParts } from './independence.js';
 import { changesNothing } from './kinds.js';
 import { relations } from './relations.js';
-import { type Answers, nameRefusals, type Requests, type Rule, rules } from './rules.js';
+import { type Answers, nameRefusals, type Requests, type Rule } from './rule.js';
+import { rules } from './rules.js';
 import { type Inode, isDirectory, linkCount, Tree } from './tree.js';
 
 /** Refusals that the service may give for reasons of its own: nothing was done. */
@@ -59,14 +61,15 @@ function step(tree: Tree, { name, request }: FileRequest, answer: FileAnswer | U
 
 function refusals(tree: Tree, rule: Rule<'mkdir'>, request: Requests['mkdir']): readonly Status[] {
   const badNames = rule.names(request).flatMap(({ name }) => nameRefusals(name));
+  const malformed = [...badNames, ...(rule.malformed?.(request) ?? [])];
   const nodes = rule.inodes(request).map((id) => tree.get(id));
-  if (!nodes.includes(undefined)) return [...badNames, ...rule.refusals(tree, request)];
+  if (!nodes.includes(undefined)) return [...malformed, ...rule.refusals(tree, request)];
   // What else may be named beside the inode that is gone: something about another.
   const others = nodes.flatMap((node) => {
     if (node === undefined) return [];
     return [isDirectory(node) ? Status.PERM : Status.NOTDIR, ...(node.names === 0 ? [Status.NOENT] : [])];
   });
-  return [Status.STALE, ...badNames, ...others];
+  return [Status.STALE, ...malformed, ...others];
 }
 
 function refused(tree: Tree, rule: Rule<'mkdir'>, request: Requests['mkdir'], status: Status): readonly Tree[] | null {
@@ -86,11 +89,16 @@ function done(tree: Tree, rule: Rule<'mkdir'>, request: Requests['mkdir'], answe
     if (identified === null) return null;
     before = identified;
   }
+  before = rule.shown?.(before, request, answer) ?? before;
   const made = rule.made?.(answer) ?? 0;
-  if (made !== 0 && before.knows(made)) return null;
+  if (made !== 0 && (rule.given?.(before, request, made) ?? before.knows(made))) return null;
   const after = rule.effect?.(before, request, made) ?? before;
   return rule.right(before, after, request, answer) ? after : null;
 }
+
+type Told = Partial<
+  Omit<Answers['mknod'], 'attr'> & { attr: Attr | null } & { entries: { name: ByteString }[] } & Answers['append']
+>;
 
 function describe({ request: { name, request }, answer }: FileOperation): string {
   const fields = request as Partial<Record<string, unknown>>;
@@ -98,6 +106,7 @@ function describe({ request: { name, request }, answer }: FileOperation): string
   if (fields.inode !== undefined) words.push(`#${short(fields.inode)}`);
   if (fields.parent !== undefined) words.push(`#${short(fields.parent)}/${fields.name}`);
   if (fields.newParent !== undefined) words.push(`#${short(fields.newParent)}/${fields.newName}`);
+  if (fields.payload !== undefined) words.push(`${(fields.payload as Buffer).length} bytes at ${fields.offset}`);
   if (fields.flags !== undefined && fields.flags !== 0) words.push(fields.flags === 1 ? 'NOREPLACE' : 'EXCHANGE');
   if (fields.exclusive === true) words.push('exclusive');
   if (fields.size !== undefined && name !== 'mknod') words.push(`size ${fields.size}`);
@@ -107,11 +116,14 @@ function describe({ request: { name, request }, answer }: FileOperation): string
 function outcome(answer: FileAnswer | Unknown): string {
   if (answer === UNKNOWN) return '?';
   if (answer.status !== Status.OK) return statusName(answer.status);
-  const told = answer.answer as Partial<Answers['mknod'] & Answers['readdir'] & Answers['append']> | null;
-  if (told?.entries !== undefined) return told.entries.map(({ name }) => name).join(' ') || 'nothing';
+  const told = answer.answer as Told | null;
+  if (told?.entries !== undefined) {
+    const near = told.attr === undefined ? [] : [told.attr === null ? 'none' : `#${short(told.attr.inode)}`, 'near'];
+    return [...near, ...told.entries.map(({ name }) => name)].join(' ') || 'nothing';
+  }
   if (told?.offset !== undefined) return `at ${told.offset}`;
   const { attr, created } = told ?? {};
-  if (attr === undefined) return 'OK';
+  if (attr === undefined || attr === null) return 'OK';
   return `#${short(attr.inode)} size ${attr.size} nlink ${attr.nlink}${created === false ? ' (was there)' : ''}`;
 }
 

@@ -11,7 +11,9 @@
 import type { FileHistory, FileOperation } from './file-operations.js';
 import { UNKNOWN } from './history.js';
 import { mayMoveDirectory } from './kinds.js';
-import { type Answers, type Requests, rules } from './rules.js';
+import { listingOf } from './listings.js';
+import type { Answers, Requests } from './rule.js';
+import { rules } from './rules.js';
 import { Sets } from './sets.js';
 import type { Tree } from './tree.js';
 
@@ -37,17 +39,20 @@ export function independentParts(initial: Tree, history: FileHistory): FileOpera
   return [...parts.values()];
 }
 
-function touched(initial: Tree, { request: { name, request }, answer }: FileOperation): number[] {
+function touched(initial: Tree, operation: FileOperation): number[] {
+  const {
+    request: { name, request },
+    answer,
+  } = operation;
   const { inode, parent, newParent } = request as Partial<Requests['rename'] & Requests['link']>;
   const ids = [inode, parent, newParent];
   // One name has one kind of request.
   const places = rules[name].names as (asked: typeof request) => readonly { parent: number; name: string }[];
   for (const place of places(request)) ids.push(initial.child(place));
   if (answer !== UNKNOWN && answer.answer !== null) {
-    type Told = Partial<Answers['rename'] & Answers['rmdir'] & Answers['readdir']>;
-    const told = answer.answer as Told;
+    const told = answer.answer as Partial<Answers['rename'] & Answers['rmdir']>;
     ids.push(told.attr?.inode, told.inode, told.replaced === 0 ? undefined : told.replaced);
-    for (const { attr } of told.entries ?? []) ids.push(attr.inode);
   }
+  for (const { inode: listed } of listingOf(operation)?.entries ?? []) ids.push(listed);
   return ids.filter((id) => id !== undefined);
 }

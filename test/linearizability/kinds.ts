@@ -4,7 +4,8 @@ import { isDirectory, RenameFlag } from '../../proto/meta/index.js';
 import { Status } from '../../proto/status.js';
 import type { FileOperation, FileRequest } from './file-operations.js';
 import { UNKNOWN } from './history.js';
-import { type Answers, type Requests, rules } from './rules.js';
+import type { Answers, Requests } from './rule.js';
+import { rules } from './rules.js';
 
 /** Whether it changes nothing in whatever state. */
 export function changesNothing({ name }: FileRequest, answer: FileOperation['answer']): boolean {

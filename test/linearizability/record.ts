@@ -6,7 +6,7 @@ import type { AnswerOf } from '../../proto/operation.js';
 import { OfsError, Status } from '../../proto/status.js';
 import type { FileAnswer, FileOperation, FileRequest } from './file-operations.js';
 import { UNKNOWN } from './history.js';
-import type { Answers } from './rules.js';
+import type { Answers } from './rule.js';
 
 /** Whether the request was carried out, or will be, nobody can tell from these. */
 const OUTCOME_UNKNOWN: ReadonlySet<Status> = new Set([
@@ -51,7 +51,8 @@ export class Recorder {
     try {
       // One name has one kind of request and answer.
       const { name, request } = asked as { name: 'lookup'; request: { parent: number; name: string } };
-      const answer: AnswerOf<MetaOperations['lookup']> = await meta.call(name, group, request);
+      const payload = asked.name === 'writeCommit' ? asked.request.payload : undefined;
+      const answer: AnswerOf<MetaOperations['lookup']> = await meta.call(name, group, request, payload);
       return fileAnswer(Status.OK, answer as Answers['lookup']);
     } catch (error) {
       if (!(error instanceof OfsError)) throw error;

@@ -12,7 +12,7 @@ import type { AnswerOf } from '../../proto/operation.js';
 import { Status } from '../../proto/status.js';
 import { seededRandom } from '../support/random.js';
 import { ask, sliceOf, writeOf } from './file-histories.js';
-import { check, type FileOperation, fileSystem, page, Recorder, UNKNOWN } from './index.js';
+import { check, type FileOperation, type FileRequest, fileSystem, page, Recorder, UNKNOWN } from './index.js';
 
 const CLIENTS = 8;
 const REQUESTS = 100;
@@ -40,9 +40,9 @@ let readHere = 0;
 /** Asks for what cannot be read here. */
 function reading(meta: MetaChannel): Pick<MetaChannel, 'call'> {
   return {
-    call: async (name, group, request) => {
+    call: async (name, group, request, payload) => {
       const answer = meta.readLocal(name, group, request);
-      if (answer === undefined) return meta.call(name, group, request);
+      if (answer === undefined) return meta.call(name, group, request, payload);
       readHere++;
       return answer;
     },
@@ -88,7 +88,9 @@ async function work(
     const [parent, name] = place();
     const inode = heard.length === 0 ? parent : pick(heard.slice(-6));
     const slice = sliceOf(++tag, { offset: Math.floor(random() * 3) * 10, length: 20 });
-    const write = writeOf(inode, slice) as ReturnType<typeof writeOf> & { name: 'chunkCommit' };
+    const write = writeOf(inode, slice) as FileRequest & { name: 'chunkCommit' };
+    const payload = Buffer.alloc(20, `${tag} `);
+    const small = ask.writeBytes(inode, slice.offset, payload) as FileRequest & { name: 'writeCommit' };
     return pick([
       () => ask.create(parent, name, random() < 0.5),
       () => ask.create(parent, name),
@@ -100,8 +102,11 @@ async function work(
       () => ask.rename([parent, name], place(), pick([0, 0, 1, 2])),
       () => ask.link(inode, parent, name),
       () => ask.readdir(parent),
+      () => ask.readNames(parent),
+      () => ask.lookupNear(parent, name, pick([0, 2, 100])),
       () => ask.truncate(inode, Math.floor(random() * 4) * 10),
       () => ({ ...write, request: { ...write.request, session } }),
+      () => ({ ...small, request: { ...small.request, session } }),
       () => ask.read(inode),
       () => ask.open(inode),
     ])();
@@ -110,8 +115,8 @@ async function work(
     for (let count = 0; count < REQUESTS / DEPTH; count++) {
       const answer = await recorder.call(reading(remote.meta), { client, group }, request() as never);
       if (answer === UNKNOWN || answer.answer === null) continue;
-      const { attr } = answer.answer as { attr?: Attr };
-      if (attr !== undefined) heard.push(attr.inode);
+      const { attr } = answer.answer as { attr?: Attr | null };
+      if (attr !== undefined && attr !== null) heard.push(attr.inode);
     }
   };
   await Promise.all(Array.from({ length: DEPTH }, lane));
@@ -130,10 +135,15 @@ test('what eight clients with two requests each under way see of a real service 
     const begun = performance.now();
     const verdict = check(model, history);
     const ms = (performance.now() - begun).toFixed(0);
-    const done = history.filter(({ answer }) => answer !== UNKNOWN && answer.status === Status.OK).length;
+    const done = history.filter(({ answer }) => isDone(answer)).length;
     context.diagnostic(`${history.length} operations, ${done} with success: ${verdict.steps} steps in ${ms} ms`);
     assert.strictEqual(history.length, CLIENTS * REQUESTS);
     assert(done > history.length / 4);
+    for (const name of ['readNames', 'lookupNear', 'writeCommit']) {
+      const some = history.filter(({ request, answer }) => request.name === name && isDone(answer)).length;
+      context.diagnostic(`${some} of ${name} with success`);
+      assert(some > 10);
+    }
     context.diagnostic(`${readHere} read here`);
     assert(readHere > 20);
     assert.strictEqual(verdict.verdict, 'ok', page(model, history, verdict));
@@ -148,6 +158,10 @@ test('what eight clients with two requests each under way see of a real service 
     await node.stop();
   }
 });
+
+function isDone(answer: FileOperation['answer']): boolean {
+  return answer !== UNKNOWN && answer.status === Status.OK;
+}
 
 /** After all, a listing with a name that nobody ever gave. */
 function listingOfNobody(history: readonly FileOperation[]): FileOperation {

@@ -8,7 +8,9 @@ import { Status } from '../../proto/status.js';
 import type { FileHistory, FileOperation } from './file-operations.js';
 import { UNKNOWN } from './history.js';
 import { changesNothing, mayMoveDirectory } from './kinds.js';
-import { type Answers, type OperationName, type Requests, rules } from './rules.js';
+import { listingOf } from './listings.js';
+import type { Answers, OperationName, Requests } from './rule.js';
+import { rules } from './rules.js';
 import { Sets } from './sets.js';
 import type { Place, Tree } from './tree.js';
 
@@ -26,7 +28,7 @@ interface Cells {
   readonly moves: boolean;
 }
 
-const WHOLE: ReadonlySet<OperationName> = new Set(['readdir', 'unlink', 'rmdir', 'rename']);
+const WHOLE: ReadonlySet<OperationName> = new Set(['readdir', 'readNames', 'unlink', 'rmdir', 'rename']);
 const NONE: ReadonlySet<never> = new Set();
 
 export function relations(initial: Tree, history: FileHistory): (left: number, right: number) => boolean {
@@ -57,7 +59,8 @@ function cellsOf(places: Places, operation: FileOperation): Cells {
   const { request, answer } = operation;
   const { name } = request;
   const asked = placesOf(name, request.request);
-  const inodes = new Set<number>(toldInodes(answer));
+  const listing = listingOf(operation);
+  const inodes = new Set<number>([...toldInodes(answer), ...(listing?.entries ?? []).map(({ inode }) => inode)]);
   const { inode } = request.request as Partial<Requests['getattr']>;
   if (inode !== undefined) inodes.add(inode);
   for (const place of asked) for (const id of places.inodesAt(place)) inodes.add(id);
@@ -69,10 +72,15 @@ function cellsOf(places: Places, operation: FileOperation): Cells {
     places: new Set(asked.map(keyOf)),
     inodes,
     parents,
-    wholes: foundGone ? new Set([...inodes, ...parents]) : WHOLE.has(name) ? inodes : NONE,
+    wholes: foundGone ? new Set([...inodes, ...parents]) : wholesOf(name, inodes, parents),
     linked: name === 'mkdir' || name === 'rmdir' || moves ? parents : NONE,
     moves,
   };
+}
+
+function wholesOf(name: OperationName, inodes: ReadonlySet<number>, parents: ReadonlySet<number>): ReadonlySet<number> {
+  if (name === 'lookupNear') return parents;
+  return WHOLE.has(name) ? inodes : NONE;
 }
 
 function placesOf(name: OperationName, request: object): readonly Place[] {
@@ -82,8 +90,8 @@ function placesOf(name: OperationName, request: object): readonly Place[] {
 
 function toldInodes(answer: FileOperation['answer']): number[] {
   if (answer === UNKNOWN || answer.answer === null) return [];
-  const told = answer.answer as Partial<Answers['rename'] & Answers['rmdir'] & Answers['readdir']>;
-  const ids = [told.attr?.inode, told.inode, told.replaced, ...(told.entries ?? []).map(({ attr }) => attr.inode)];
+  const told = answer.answer as Partial<Answers['rename'] & Answers['rmdir']>;
+  const ids = [told.attr?.inode, told.inode, told.replaced];
   return ids.filter((id): id is number => id !== undefined && id !== 0);
 }
 
@@ -105,13 +113,14 @@ class Places {
     }
     for (const [parent, { children }] of initial.inodes())
       for (const [name, id] of children) this.add({ parent, name }, id);
-    for (const { request, answer } of history) {
+    for (const operation of history) {
+      const { request, answer } = operation;
       const told = toldInodes(answer);
       if (request.name === 'link') told.push(request.request.inode);
       for (const place of placesOf(request.name, request.request)) for (const id of told) this.add(place, id);
-      if (request.name !== 'readdir' || answer === UNKNOWN || answer.answer === null) continue;
-      const { entries } = answer.answer as Answers['readdir'];
-      for (const { name, attr } of entries) this.add({ parent: request.request.inode, name }, attr.inode);
+      const listing = listingOf(operation);
+      if (listing === undefined) continue;
+      for (const { name, inode } of listing.entries) this.add({ parent: listing.directory, name }, inode);
     }
   }
 

@@ -1,5 +1,6 @@
 // Requests of the file system in short words, with the fields that do not matter filled in.
 
+import { crc32 } from 'node:zlib';
 import { BLOB_BLOCKS } from '../../proto/ids.js';
 import { Mode, SetAttr, type Slice } from '../../proto/meta/index.js';
 import type { FileRequest } from './file-operations.js';
@@ -36,6 +37,14 @@ export const ask = {
     name: 'readdir',
     request: { inode, after, limit },
   }),
+  readNames: (inode: number, after = '', limit = 100): FileRequest => ({
+    name: 'readNames',
+    request: { inode, after, limit },
+  }),
+  lookupNear: (parent: number, name: string, limit = 100): FileRequest => ({
+    name: 'lookupNear',
+    request: { parent, name, limit },
+  }),
   truncate: (inode: number, size: number): FileRequest => ({
     name: 'setattr',
     request: { inode, valid: SetAttr.SIZE, mode: 0, uid: 0, gid: 0, size, atime: ZERO, mtime: ZERO },
@@ -43,6 +52,11 @@ export const ask = {
   /** Writes a blob of its own, whose number is `tag` times the least one. */
   write: (inode: number, tag: number, at: { offset: number; length: number }): FileRequest =>
     writeOf(inode, sliceOf(tag, at)),
+  /** Bytes that go with their commit; where they lie the answer says. */
+  writeBytes: (inode: number, offset: number, payload: Buffer): FileRequest => ({
+    name: 'writeCommit',
+    request: { inode, session: 1, offset, size: offset + payload.length, mtime: null, crc: crc32(payload), payload },
+  }),
   read: (inode: number): FileRequest => ({ name: 'chunkRead', request: { inode, first: 0, count: 1 } }),
   open: (inode: number, held = false): FileRequest => ({ name: 'open', request: { inode, held, inline: 0 } }),
 };

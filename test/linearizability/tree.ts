@@ -5,7 +5,7 @@
 import assert from 'node:assert';
 import type { ByteString } from '../../proto/codec.js';
 import { Mode } from '../../proto/meta/index.js';
-import { type Content, hashContent, NO_CONTENT, sameContent } from './content.js';
+import { type Content, hashContent, NO_CONTENT, numbered, sameContent } from './content.js';
 import { hashText, mix, Table } from './table.js';
 
 export interface Inode {
@@ -156,7 +156,7 @@ export class Tree {
   }
 
   write(id: number, content: Content, size: number): Tree {
-    return this.set(id, inode({ ...this.require(id), content, size }));
+    return this.set(id, inode({ ...this.require(id), content: numbered(content), size }));
   }
 
   /** A removed inode is reclaimed: its number means nothing from here on. */
