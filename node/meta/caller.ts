@@ -7,6 +7,8 @@ import type { Waiter } from './transaction.js';
 /** A Request is one. */
 export interface Caller extends RequestIdentity {
   answer(status: number, body?: Uint8Array): void;
+  /** Called before the answer, if that is the one of the same request, which had come before. */
+  repeats?(): void;
 }
 
 export function refuse(caller: Pick<Caller, 'answer'>, status: Status, message: string): void {

@@ -388,6 +388,7 @@ export class MetaGroup implements StateMachine {
       this.sessions.admit(this.state, caller.session);
       return false;
     }
+    caller.repeats?.();
     bodyWriter.reset();
     bodyWriter.raw(kept.body);
     this.answerWhenCertain(caller, kept.status, bodyWriter);

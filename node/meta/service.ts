@@ -323,7 +323,11 @@ export class MetaService {
       request.answer(status, status === Status.OK ? Buffer.concat([bytes, encode(u53, blob)]) : bytes);
     const operation = open.operations[chunkCommit.code];
     assert(operation !== undefined, 'every group takes commits');
-    open.group.receive(operation, new Reader(commit), { session, number, window, answer });
+    // Or overtakes it where both wait for the group.
+    const repeats = (): void => {
+      blob = 0;
+    };
+    open.group.receive(operation, new Reader(commit), { session, number, window, answer, repeats });
   }
 
   private writeBlock(session: number, crc: number, data: Buffer): Promise<number> {

@@ -4,10 +4,11 @@ import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { makeBlob } from '../../../proto/ids.js';
 import { limits } from '../../../proto/limits.js';
-import { metaOperations } from '../../../proto/meta/index.js';
+import { metaOperations, SetAttr } from '../../../proto/meta/index.js';
 import { OfsError, Status } from '../../../proto/status.js';
 import { ask, askRaw, FILE, makeVolume, startNode, temporaryDirectory } from './support.js';
 
+const ZERO = { sec: 0, nsec: 0 };
 const refusedWith = (status: Status) => (error: Error) => error instanceof OfsError && error.status === status;
 
 test('a volume is made, a file in it, and both are there after a restart', async (t) => {
@@ -82,6 +83,32 @@ test('bytes that come with their commit are a block first, checked, written once
   await assert.rejects(fails({}, Buffer.alloc(0)), refusedWith(Status.INVAL));
   assert.strictEqual(written.length, 1, 'nothing was written of what was refused');
   await assert.rejects(fails({ inode: 77 }), refusedWith(Status.STALE));
+  await node.close();
+});
+
+test('of a commit with its bytes that came twice and waited twice, no answer names a block that is not in the file', async (t) => {
+  const directory = temporaryDirectory();
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  let blocks = 0;
+  const node = await startNode(directory, { writeBlock: async () => makeBlob(3, ++blocks) });
+  const { group, root } = await makeVolume(node);
+  await ask(node, 'sessionOpen', { session: 9, client: 'test' }, { group });
+  const { attr } = await ask(node, 'mknod', { parent: root, name: 'f', ...FILE }, { group });
+  // As much as may be under way, so that what comes behind it waits.
+  const chmod = { inode: root, valid: SetAttr.MODE, mode: 0o700, uid: 0, gid: 0, size: 0, atime: ZERO, mtime: ZERO };
+  const ahead = Array.from({ length: limits.pendingTransactions }, () => ask(node, 'setattr', chmod, { group }));
+  const payload = Buffer.from('bytes');
+  const commit = { inode: attr.inode, session: 9, offset: 0, size: 5, mtime: null, crc: crc32(payload) };
+  const send = () => ask(node, 'writeCommit', commit, { group, payload, session: 9, number: 1_000_000 });
+  const answers = await Promise.all([send(), send()]);
+  await Promise.all(ahead);
+  assert.strictEqual(blocks, 2, 'both were on their way at once');
+  const { chunks } = await ask(node, 'chunkRead', { inode: attr.inode, first: 0, count: 1 }, { group });
+  assert.deepStrictEqual(
+    answers.map(({ blob }) => blob),
+    [chunks[0]!.slices[0]!.blob, 0],
+    'or none, where that is not known',
+  );
   await node.close();
 });
 
