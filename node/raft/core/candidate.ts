@@ -8,10 +8,12 @@ import { type Raft, Role } from './raft.js';
 /**
  * An election timeout passed, or a group's only voter begins. R7, R8 hold for the member's own vote too. A member that
  * is to be removed stands too while that is not committed, though its own vote does not count: it may be the only one
- * whose log the others can vote for.
+ * whose log the others can vote for. So does a learner whose vote was asked for in vain: whoever asked counts it among the
+ * voters, by a change that may never come here, and cannot be elected without it. Having led, it makes way (C5).
  */
 export function campaign(raft: Raft): void {
-  if (!raft.membership.mayVote(raft.id) || raft.silent || raft.supportsLeader) return;
+  const mayStand = raft.membership.mayVote(raft.id) || raft.wanted;
+  if (!mayStand || raft.silent || raft.supportsLeader) return;
   raft.becomePreCandidate();
   askForVotes(raft, MessageKind.PRE_VOTE, raft.term + 1);
   count(raft, raft.id, true);

@@ -50,7 +50,9 @@ export function answerVote(raft: Raft, message: Message): void {
   const pre = message.kind === MessageKind.PRE_VOTE;
   const free = raft.vote === NOBODY && raft.leader === NOBODY;
   const may = raft.vote === message.from || free || (pre && message.term > raft.term);
-  const granted = may && raft.log.isUpToDate(message.index, message.logTerm);
+  const isUpToDate = raft.log.isUpToDate(message.index, message.logTerm);
+  if (!isUpToDate) raft.wanted = true;
+  const granted = may && isUpToDate;
   if (pre) {
     // A refusal carries the voter's own term, so that a candidate that fell behind learns of it.
     const term = granted ? message.term : raft.term;
@@ -76,6 +78,7 @@ export function heard(raft: Raft, message: Message): void {
   assert(raft.role === Role.FOLLOWER);
   raft.electionElapsed = 0;
   raft.heardElapsed = 0;
+  raft.wanted = false;
   if (message.context > raft.round) raft.round = message.context;
   raft.leader = message.from;
 }

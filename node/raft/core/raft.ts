@@ -132,6 +132,8 @@ export class Raft {
   toHeartbeat = false;
   /** A configuration that is not left, or not committed, or a leader that has to go with it: changes.ts. */
   unsettled = false;
+  /** A candidate that lacks entries of this log has asked for a vote since a leader was heard of. */
+  wanted = false;
   /** The only member of its group: nobody to wait for, nobody to compete with, nobody to tell. */
   alone = false;
   /** From 0; a member waits an election timeout longer for each step that it is below the highest. */
