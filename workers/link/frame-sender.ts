@@ -42,12 +42,13 @@ export class FrameSender {
   flush(): void {
     this.moveQueue();
     this.ring.publish();
-    if (this.queue.length === 0) return;
-    this.ring.wantSpace();
-    // Space that came between the last try and the wish rings nobody.
-    if (!this.canMove()) return;
-    this.moveQueue();
-    this.ring.publish();
+    while (this.queue.length > 0) {
+      this.ring.wantSpace();
+      // Space that came between the last try and the wish rings nobody; or it rang, and the wish is used up.
+      if (!this.canMove()) return;
+      this.moveQueue();
+      this.ring.publish();
+    }
   }
 
   /** Whether the queue's next piece fits now. */
