@@ -107,7 +107,7 @@ export class Windows {
     const known = this.volumes.get(number);
     if (known !== undefined && (known.reading || performance.now() - known.openedMs < FILE_AGE_MS)) return known;
     if (known !== undefined) this.retire(number);
-    else if (this.volumes.size >= limits.volumeFilesOpen) for (const oldest of this.volumes.keys()) this.retire(oldest);
+    else if (this.volumes.size >= limits.volumeFilesOpen) this.retire(this.volumes.keys().next().value!); // not empty
     const opened = this.open(number, known);
     if (opened !== null) this.volumes.set(number, opened);
     return opened;
