@@ -1,8 +1,8 @@
 // A device thread: blocks in read on /dev/fuse and passes what it reads to the engine, by reference or through its ring
 // (shared.ts). Answers by itself a FLUSH of a file that owes none (flush-account.ts), the question for capabilities of a
-// file without attributes (plain-files.ts), what the volume's database tells of directories (database.ts), and the statfs that this process sends itself to make readers leave; of all
-// else it knows nothing. Inside the device it hears nothing: no message, not
-// even process.exit.
+// file without attributes (plain-files.ts), what the volume's database tells of directories (database.ts), and the statfs
+// that this process sends itself to make readers leave; of all else it knows nothing. Inside the device it hears nothing:
+// no message, not even process.exit.
 
 import assert from 'node:assert';
 import { readSync, writeSync } from 'node:fs';

@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { MetaOperationName, Time } from '../../proto/meta/index.js';
+import { OfsError } from '../../proto/status.js';
 import { Engine, partitionOf } from './engine.js';
 import type { ReadHandlers } from './operation-table.js';
 import type { MetaAnswer, MetaRequest, ReadContext, View } from './view.js';
@@ -60,7 +61,7 @@ export interface ReadLease {
 
 /** Of a reader in another process than the one that writes the databases. */
 export interface Outside {
-  /** A database cannot be opened by this process; said once. */
+  /** A database cannot be read by this process; said once. */
   readonly warn: (message: string) => void;
   readonly onClosed: () => void;
 }
@@ -68,7 +69,7 @@ export interface Outside {
 export class LocalReader implements LocalMeta {
   private readonly groups = new Map<number, LocalGroup>();
   private readonly closing = new Set<Promise<void>>();
-  /** A database could not be opened: nothing is read any more. */
+  /** A database could not be read: no other is, any more. */
   private failed = false;
 
   constructor(
@@ -94,7 +95,8 @@ export class LocalReader implements LocalMeta {
       return handler(opened.engine, request, opened.context);
     } catch (error) {
       if (error === notLocal) return undefined;
-      throw error;
+      if (error instanceof OfsError) throw error;
+      return this.giveUp(group, error);
     } finally {
       // The snapshot ends here: the next read has a fresh one, and this one keeps no pages from being used again.
       opened.engine.refresh();
@@ -119,7 +121,7 @@ export class LocalReader implements LocalMeta {
     if (known !== undefined) this.forget(group);
     // What is closed on this path is not closed yet.
     if (inode === undefined || this.closing.size > 0) return undefined;
-    const engine = this.openEngine(file);
+    const engine = this.openEngine(group);
     if (engine === undefined) return undefined;
     const partition = group === 0 ? 0 : partitionOf(engine);
     if (partition === undefined) {
@@ -131,17 +133,21 @@ export class LocalReader implements LocalMeta {
     return opened;
   }
 
-  private openEngine(file: string): Engine | undefined {
+  private openEngine(group: number): Engine | undefined {
     try {
-      return new Engine(file, this.outside !== undefined);
+      return new Engine(this.file(group), this.outside !== undefined);
     } catch (error) {
-      if (this.outside === undefined) throw error;
-      this.failed = true;
-      this.outside.warn(
-        `${file} cannot be read here, so the node is asked for everything: ${(error as Error).message}`,
-      );
-      return undefined;
+      return this.giveUp(group, error);
     }
+  }
+
+  /** Another process can be asked instead of reading here; the own threads cannot do without. */
+  private giveUp(group: number, error: unknown): undefined {
+    if (this.outside === undefined) throw error;
+    this.failed = true;
+    const what = `${this.file(group)} cannot be read here, so the node is asked for everything`;
+    this.outside.warn(`${what}: ${(error as Error).message}`);
+    return undefined;
   }
 
   /** The group's volume was deleted: its files are only held by whoever has them open. */
